@@ -1,0 +1,5 @@
+"""`python -m carillon` is the `carillon` command."""
+
+from carillon.cli.main import main
+
+main()

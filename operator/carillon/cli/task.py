@@ -1,0 +1,72 @@
+"""`carillon task …`: what the chart's system jobs run, in the operator's own image, through Carillon itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from carillon.controller.inventory import Inventory, take
+from carillon.engine import audit
+from carillon.kube.errors import ApiError, NotConfigured, Unreachable
+
+EXIT_FINDINGS = 1
+EXIT_UNREACHABLE = 3
+
+app = typer.Typer(help="Tasks of the system jobs: verify and report.", no_args_is_help=True)
+
+Namespaces = Annotated[
+    str,
+    typer.Option(
+        envvar="CARILLON_WATCH_NAMESPACES", help="Namespaces to look at, separated by commas; empty: the whole cluster."
+    ),
+]
+Kubeconfig = Annotated[str | None, typer.Option(help="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own.")]
+
+
+def _look(namespaces: str, kubeconfig: str | None) -> Inventory:
+    wanted = tuple(part.strip() for part in namespaces.split(",") if part.strip())
+    return _run(lambda: take(wanted, kubeconfig=kubeconfig))
+
+
+def _run(work: Callable[[], Awaitable[Inventory]]) -> Inventory:
+    async def run() -> Inventory:
+        return await work()
+
+    try:
+        return asyncio.run(run())
+    except (ApiError, Unreachable, NotConfigured) as error:
+        typer.echo(f"carillon task: {error}", err=True)
+        raise typer.Exit(EXIT_UNREACHABLE) from None
+
+
+@app.command()
+def verify(namespaces: Namespaces = "", kubeconfig: Kubeconfig = None) -> None:
+    """Check that every due time of the last day is accounted for, and that nothing is orphaned or stuck.
+
+    Exits with 1 and a list when something is not as it should be.
+    """
+    seen = _look(namespaces, kubeconfig)
+    findings = audit.verify(seen.definitions, seen.runs, seen.jobs, datetime.now(UTC))
+    typer.echo(f"{len(seen.definitions)} ScheduledJobs, {len(seen.runs)} JobRuns and {len(seen.jobs)} Jobs looked at")
+    if not findings:
+        typer.echo("every due time is accounted for; nothing is orphaned or stuck")
+        return
+    typer.echo(f"{len(findings)} findings:")
+    for finding in findings:
+        typer.echo(f"  {finding}")
+    raise typer.Exit(EXIT_FINDINGS)
+
+
+@app.command()
+def report(namespaces: Namespaces = "", kubeconfig: Kubeconfig = None) -> None:
+    """Print the failures of the last day, what is overdue, and the crowded minutes of the coming day."""
+    seen = _look(namespaces, kubeconfig)
+    day = audit.report(seen.definitions, datetime.now(UTC))
+    outcomes = ", ".join(f"{count} {phase}" for phase, count in day.finished.items()) or "none"
+    typer.echo(f"Runs that ended since {day.since:%Y-%m-%d %H:%MZ}: {outcomes}")
+    for title, lines in (("Failures", day.failures), ("Overdue", day.overdue), ("Crowded minutes", day.crowded)):
+        typer.echo(f"\n{title}: {'none' if not lines else len(lines)}")
+        for line in lines:
+            typer.echo(f"  {line}")

@@ -1,0 +1,49 @@
+"""One heap of the moments at which a definition has to be looked at again. Pure: the time is handed in."""
+
+import heapq
+from datetime import datetime
+
+from carillon.engine.model import Key
+
+
+class Agenda:
+    """At most one live entry a key; one that was replaced stays in the heap and is passed over when it surfaces."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, Key]] = []
+        self._wanted: dict[Key, datetime] = {}
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def set(self, key: Key, when: datetime | None) -> None:
+        """Look at the key at `when`, and no longer at the moment noted before; never when None."""
+        if when is None:
+            self._wanted.pop(key, None)
+        elif self._wanted.get(key) != when:
+            self._wanted[key] = when
+            heapq.heappush(self._heap, (when, key))
+
+    def next(self) -> datetime | None:
+        """The earliest moment."""
+        while self._heap:
+            when, key = self._heap[0]
+            if self._wanted.get(key) == when:
+                return when
+            heapq.heappop(self._heap)
+        return None
+
+    def due(self, now: datetime) -> list[Key]:
+        """Take out the keys whose moment has come, in the order of their moments."""
+        keys: list[Key] = []
+        while self._heap and self._heap[0][0] <= now:
+            when, key = heapq.heappop(self._heap)
+            if self._wanted.get(key) == when:
+                del self._wanted[key]
+                keys.append(key)
+        return keys
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        self._heap.clear()
+        self._wanted.clear()

@@ -1,0 +1,256 @@
+"""Carries out the actions of a plan: one request each, and what its answer means. No decision is taken here.
+
+Every action is safe to repeat: a create that finds its name taken looks who holds it, a delete names the UID, a status
+write the resourceVersion.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from carillon.api.base import API_VERSION
+from carillon.controller.metrics import Metrics
+from carillon.controller.store import Object, Store
+from carillon.engine import plan as plans
+from carillon.engine import pods
+from carillon.engine.model import Key, Refusal, TemplateCheck
+from carillon.engine.read import controller_uid, read_run
+from carillon.kube.client import Client
+from carillon.kube.errors import ApiError
+from carillon.kube.events import Recorder, Reference
+from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
+
+LAST_LINES = 20
+LAST_BYTES = 2048
+RETRY_REFUSED = timedelta(seconds=5)
+
+log = structlog.get_logger(__name__)
+
+
+class Executor:
+    """Turns actions into requests, and answers into what the store knows."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        store: Store,
+        recorder: Recorder,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        last_words: bool,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._recorder = recorder
+        self._metrics = metrics
+        self._clock = clock
+        self._last_words = last_words
+
+    async def execute(self, key: Key, action: plans.Action) -> None:
+        """Carry out one action.
+
+        Raises:
+            ApiError: the API server refused it in a way that a new decision has to deal with.
+            Unreachable: nobody knows whether it was carried out.
+            WritesRefused: this process does not lead.
+        """
+        match action:
+            case plans.CreateRun():
+                await self._create_run(key, action)
+            case plans.CreateJob():
+                await self._create_job(key, action)
+            case plans.LookUpDefinition():
+                await self._look_up_definition(key)
+            case plans.LookUpJob():
+                await self._look_up_job(key, action)
+            case plans.InspectPods():
+                await self._inspect_pods(key, action)
+            case plans.CheckTemplate():
+                await self._check_template(key, action)
+            case plans.AdoptRun():
+                self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
+            case plans.DeleteJob():
+                await self._client.delete(JOBS, key.namespace, action.name, uid=action.uid, propagation="Foreground")
+            case plans.DeleteRun():
+                await self._client.delete(JOB_RUNS, key.namespace, action.name, uid=action.uid)
+                self._store.drop(action.uid)
+            case plans.WriteRunStatus():
+                await self._write_run_status(key, action)
+            case plans.WriteDefinitionStatus():
+                body = _status_body("ScheduledJob", key.namespace, key.name, action.resource_version, action.status)
+                self._store.put_definition(
+                    await self._client.replace(SCHEDULED_JOBS, key.namespace, key.name, body, subresource="status")
+                )
+            case plans.Emit():
+                self._recorder.emit(
+                    regarding=_reference(action.kind, key.namespace, action.name, action.uid),
+                    type=action.type,
+                    reason=action.reason,
+                    message=action.message,
+                )
+
+    async def refresh(self, key: Key, action: plans.Action) -> None:
+        """Read anew what a refused write was about, for the watch may be behind."""
+        match action:
+            case plans.WriteDefinitionStatus():
+                await self._look_up_definition(key)
+            case plans.WriteRunStatus() | plans.AdoptRun():
+                await self._read_again_run(key, action.name)
+            case _:
+                pass
+
+    async def _read_again_run(self, key: Key, name: str) -> None:
+        try:
+            self._store.put_run(await self._client.get(JOB_RUNS, key.namespace, name))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            for run in self._store.snapshot(key).runs:
+                if run.name == name:
+                    self._store.drop(run.uid)
+
+    async def _create_run(self, key: Key, action: plans.CreateRun) -> None:
+        try:
+            raw = await self._client.create(JOB_RUNS, key.namespace, action.body)
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            raw = await self._client.get(JOB_RUNS, key.namespace, action.name)
+            if not self._same_run(raw, action.body):
+                self._store.notes(key).taken_runs.add(action.name)
+                self._tell_taken(key, "JobRun", action.name)
+        self._store.put_run(raw)
+
+    @staticmethod
+    def _same_run(raw: Object, body: Object) -> bool:
+        wanted = body["metadata"]["ownerReferences"][0]["uid"]
+        spec, asked = read_run(raw).spec, body["spec"]
+        due = raw["spec"].get("scheduledTime")
+        return (
+            controller_uid(raw, "ScheduledJob") == wanted
+            and due == asked.get("scheduledTime")
+            and spec.trigger.type == asked["trigger"]["type"]
+        )
+
+    async def _create_job(self, key: Key, action: plans.CreateJob) -> None:
+        notes = self._store.notes(key)
+        try:
+            raw = await self._client.create(JOBS, key.namespace, action.body)
+        except ApiError as error:
+            if error.already_exists:
+                raw = await self._client.get(JOBS, key.namespace, action.name)
+                if controller_uid(raw, "JobRun") != action.run_uid:
+                    notes.taken_jobs.add(action.name)
+                    self._tell_taken(key, "Job", action.name)
+                    return
+            elif error.invalid or error.status == 400:
+                notes.refusals[action.run_uid] = Refusal(template_words(error), True, self._clock())
+                return
+            elif error.forbidden:
+                retry_at = (self._clock() + RETRY_REFUSED).replace(microsecond=0)
+                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at)
+                return
+            else:
+                raise
+        else:
+            self._metrics.started(action.trigger, action.scheduled_time, self._clock())
+        notes.refusals.pop(action.run_uid, None)
+        self._store.put_job(raw)
+
+    async def _look_up_definition(self, key: Key) -> None:
+        try:
+            self._store.put_definition(await self._client.get(SCHEDULED_JOBS, key.namespace, key.name))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            definition = self._store.snapshot(key).definition
+            if definition is not None:
+                self._store.drop(definition.uid)
+            self._store.notes(key).definition_absent = True
+
+    async def _look_up_job(self, key: Key, action: plans.LookUpJob) -> None:
+        try:
+            raw = await self._client.get(JOBS, key.namespace, action.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+        else:
+            if raw["metadata"]["uid"] == action.uid:
+                self._store.put_job(raw)
+                return
+        notes = self._store.notes(key)
+        notes.absent_jobs.add(action.uid)
+        notes.lingering_jobs.add(action.uid)
+
+    async def _inspect_pods(self, key: Key, action: plans.InspectPods) -> None:
+        selector = f"batch.kubernetes.io/controller-uid={action.job_uid}"
+        items, _ = await self._client.list(PODS, key.namespace, label_selector=selector)
+        found = pods.culprit(items)
+        words = ""
+        if found is not None and not found.message and self._last_words:
+            words = await self._read_last_words(key.namespace, found)
+        notes = self._store.notes(key)
+        notes.pods[action.job_uid] = report = pods.report(items, found, words)
+        if not report.remaining:
+            notes.lingering_jobs.discard(action.job_uid)
+
+    async def _read_last_words(self, namespace: str, found: pods.Culprit) -> str:
+        try:
+            return await self._client.pod_log(
+                namespace, found.pod, container=found.container, tail_lines=LAST_LINES, limit_bytes=LAST_BYTES
+            )
+        except ApiError as error:
+            # The node may be gone, or its log; the run fails all the same, without last words.
+            log.info("no last words", namespace=namespace, pod=found.pod, container=found.container, why=str(error))
+            return ""
+
+    async def _check_template(self, key: Key, action: plans.CheckTemplate) -> None:
+        words = ""
+        try:
+            await self._client.create(JOBS, key.namespace, action.body, dry_run=True, strict=True)
+        except ApiError as error:
+            if error.invalid or error.status == 400:
+                words = template_words(error)
+            elif not error.forbidden:
+                raise
+            elif "exceeded quota" not in error.message:
+                words = f"spec.jobTemplate: {error.message}"
+        notes = self._store.notes(key)
+        notes.template_check = TemplateCheck(action.generation, words)
+        notes.template_checked_at = self._clock()
+
+    async def _write_run_status(self, key: Key, action: plans.WriteRunStatus) -> None:
+        body = _status_body("JobRun", key.namespace, action.name, action.resource_version, action.status)
+        self._store.put_run(
+            await self._client.replace(JOB_RUNS, key.namespace, action.name, body, subresource="status")
+        )
+        if action.outcome is not None:
+            self._metrics.finished(*action.outcome)
+
+    def _tell_taken(self, key: Key, kind: str, name: str) -> None:
+        definition = self._store.snapshot(key).definition
+        if definition is not None:
+            self._recorder.emit(
+                regarding=_reference("ScheduledJob", key.namespace, key.name, definition.uid),
+                type="Warning",
+                reason="NameTaken",
+                message=f"{kind} {name} exists and belongs to somebody else; a hashed name is used",
+            )
+
+
+def template_words(error: ApiError) -> str:
+    """Say why the API server refuses a Job, with the fields as the definition spells them."""
+    if not error.causes:
+        return f"spec.jobTemplate: {error.message}"
+    return "; ".join(f"spec.jobTemplate.{field}: {message}" for field, message in error.causes)
+
+
+def _reference(kind: str, namespace: str, name: str, uid: str) -> Reference:
+    return Reference(api_version=API_VERSION, kind=kind, namespace=namespace, name=name, uid=uid)
+
+
+def _status_body(kind: str, namespace: str, name: str, resource_version: str, status: Object) -> Object:
+    metadata = {"namespace": namespace, "name": name, "resourceVersion": resource_version}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}

@@ -1,0 +1,93 @@
+"""The only module that knows kopf: it watches ScheduledJobs and hands each event on.
+
+`kopf.on.event` and nothing else: no timers, daemons, change handlers or peering, for a timer costs a task and a
+retained body for each object, change handlers write an annotation with a copy of every object, and peering has no
+lock (design 4).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from carillon.api.base import GROUP, VERSION
+
+IDLE_SECONDS = 1.0
+TOKEN_LIFE = timedelta(minutes=10)
+"""Log in again this often with a token: a pod's token file is rotated."""
+
+
+async def watch_definitions(
+    *,
+    namespaces: Sequence[str],
+    configuration: Callable[[], Any],
+    on_object: Callable[[dict[str, Any]], None],
+    on_gone: Callable[[str], None],
+    on_ready: Callable[[], None],
+) -> None:
+    """Follow the ScheduledJobs until cancelled.
+
+    Args:
+        namespaces: where; empty for the whole cluster.
+        configuration: the client library's configuration now in force, asked again when credentials expire.
+        on_object: called with each object that appeared or changed.
+        on_gone: called with the UID of each object that was deleted.
+        on_ready: called once kopf has started, and has taken the process's signals for itself.
+    """
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)  # type: ignore[arg-type]
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await _connection(configuration())
+
+    @kopf.on.event(GROUP, VERSION, "scheduledjobs", registry=registry)  # type: ignore[arg-type]
+    async def observe(event: kopf.RawEvent, **_: Any) -> None:
+        raw: dict[str, Any] = dict(event["object"])
+        if event["type"] == "DELETED":
+            on_gone(raw["metadata"]["uid"])
+        else:
+            on_object(raw)
+
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    stop, ready = asyncio.Event(), asyncio.Event()
+    waiting = asyncio.create_task(_call_when(ready, on_ready))
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            stop_flag=stop,
+            ready_flag=ready,
+        )
+    finally:
+        waiting.cancel()
+
+
+async def _call_when(ready: asyncio.Event, callback: Callable[[], None]) -> None:
+    await ready.wait()
+    callback()
+
+
+async def _connection(configuration: Any) -> kopf.ConnectionInfo:
+    """Log in as the client library does."""
+    settings = await configuration.auth_settings()
+    bearer = settings.get("BearerToken", {}).get("value", "")
+    scheme, _, token = bearer.partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme or None,
+        token=token or None,
+        expiration=datetime.now(UTC) + TOKEN_LIFE if token else None,
+    )

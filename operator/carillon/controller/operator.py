@@ -1,0 +1,299 @@
+"""Puts the pieces together: client, watches, store, worker, lease and probes; from start to a graceful stop."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from carillon import __version__
+from carillon.api import keys
+from carillon.controller import system_jobs
+from carillon.controller.agenda import Agenda
+from carillon.controller.execute import Executor
+from carillon.controller.kopf_shell import watch_definitions
+from carillon.controller.metrics import Metrics
+from carillon.controller.probes import Probes
+from carillon.controller.reconcile import Reconciler
+from carillon.controller.settings import Settings
+from carillon.controller.store import Object, Store
+from carillon.controller.worker import Worker
+from carillon.controller.workqueue import WorkQueue
+from carillon.engine.model import Key
+from carillon.kube.client import Client
+from carillon.kube.errors import ApiError, Unreachable, WritesRefused
+from carillon.kube.events import Recorder
+from carillon.kube.follow import Follower
+from carillon.kube.lease import Elector
+from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
+
+CONTACT_LOST_SECONDS = 90.0
+DISCOVERY_PAUSE_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Operator:
+    """One process of the operator."""
+
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+        self._settings = settings
+        self._client = client
+        self._metrics = metrics
+        self._namespaces: tuple[str | None, ...] = settings.watch_namespaces or (None,)
+        self._agenda = Agenda()
+        self._queue = WorkQueue()
+        self._store = Store(changed=lambda key: self._worker.changed(key), unreadable=self._report_unreadable)
+        self._recorder = Recorder(client, identity=settings.identity)
+        executor = Executor(
+            client=client,
+            store=self._store,
+            recorder=self._recorder,
+            metrics=metrics,
+            clock=utc_now,
+            last_words=settings.last_words,
+        )
+        reconciler = Reconciler(
+            store=self._store,
+            agenda=self._agenda,
+            queue=self._queue,
+            executor=executor,
+            metrics=metrics,
+            clock=utc_now,
+        )
+        self._worker = Worker(
+            store=self._store,
+            agenda=self._agenda,
+            queue=self._queue,
+            reconciler=reconciler,
+            clock=utc_now,
+            tasks=settings.workers,
+        )
+        duration = settings.lease_duration_seconds
+        self._elector = Elector(
+            client,
+            namespace=settings.lease_namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+            lease_duration_seconds=duration,
+            renew_deadline_seconds=duration * 3 / 4,
+            retry_period_seconds=min(2.0, duration / 8),
+            worker_alive=lambda: self._worker.alive,
+        )
+        client.gate = self._elector
+        self._followers = [follower for namespace in self._namespaces for follower in self._follow(namespace)]
+        self._definitions_listed = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    def _follow(self, namespace: str | None) -> list[Follower]:
+        store = self._store
+        return [
+            Follower(
+                self._client,
+                JOB_RUNS,
+                namespace,
+                on_object=store.put_run,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+            ),
+            Follower(
+                self._client,
+                JOBS,
+                namespace,
+                label_selector=keys.RUN_UID_LABEL,
+                on_object=store.put_job,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+            ),
+            Follower(
+                self._client,
+                EVENTS,
+                namespace,
+                field_selector="involvedObject.kind=Job,reason=FailedCreate",
+                on_object=self._observe_refused_pods,
+                on_gone=lambda _namespace, _name, _uid: None,
+            ),
+        ]
+
+    async def run(self) -> None:
+        """Serve until a signal asks to stop; then hand the lease back.
+
+        Raises:
+            Exception: a part that the operator cannot work without has failed; the process should end, and be restarted.
+        """
+        loop = asyncio.get_running_loop()
+        probes = Probes(metrics=self._metrics, alive=self._alive, ready=self._ready, refresh=self._refresh)
+        if self._settings.probe_port:
+            await probes.start(self._settings.probe_address, self._settings.probe_port)
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            self._catch_signals(loop)
+            await self._wait_for_api()
+            tasks = [
+                self._spawn(self._watch_definitions(), "definitions"),
+                self._spawn(self._compare_definitions(), "comparison"),
+                self._spawn(self._recorder.run(), "events"),
+                *(self._spawn(follower.run(), "watch") for follower in self._followers),
+                self._spawn(self._elect(), "lease"),
+            ]
+            await self._stop.wait()
+        finally:
+            log.info("stopping")
+            await self._elector.release()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await probes.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._stop.is_set():
+            return
+        self._failure = task.exception() or RuntimeError(f"{task.get_name()} ended by itself")
+        log.error("a part of the operator ended", part=task.get_name(), why=repr(self._failure))
+        self._stop.set()
+
+    def _catch_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _wait_for_api(self) -> None:
+        """Wait until the API server answers and knows our kinds, and say once what is missing."""
+        told = ""
+        while not self._stop.is_set():
+            try:
+                version = await self._client.version()
+                for resource in (SCHEDULED_JOBS, JOB_RUNS):
+                    await self._client.list(resource, self._namespaces[0], limit=1, metadata_only=True)
+            except (ApiError, Unreachable) as error:
+                missing = isinstance(error, ApiError) and error.not_found
+                why = "the CustomResourceDefinitions of Carillon are not installed" if missing else str(error)
+                if why != told:
+                    log.warning("waiting for the API server", why=why)
+                    told = why
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+            else:
+                log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
+                return
+
+    async def _watch_definitions(self) -> None:
+        await watch_definitions(
+            namespaces=self._settings.watch_namespaces,
+            configuration=lambda: self._client.configuration,
+            on_object=self._store.put_definition,
+            on_gone=self._store.drop,
+            on_ready=lambda: self._catch_signals(asyncio.get_running_loop()),
+        )
+
+    async def _compare_definitions(self) -> None:
+        """Compare the ScheduledJobs with a list: at once to be complete, then slowly, for kopf misses deletions on a 410."""
+        while True:
+            try:
+                for namespace in self._namespaces:
+                    await self._compare(namespace)
+                self._definitions_listed.set()
+            except (ApiError, Unreachable) as error:
+                log.warning("ScheduledJobs could not be listed", why=str(error))
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+            else:
+                await asyncio.sleep(self._settings.relist_seconds)
+
+    async def _compare(self, namespace: str | None) -> None:
+        before = {d.uid for d in self._store.definitions() if namespace in (None, d.key.namespace)}
+        if not self._definitions_listed.is_set():
+            items, _ = await self._client.list(SCHEDULED_JOBS, namespace)
+            for raw in items:
+                self._store.put_definition(raw)
+            return
+        items, _ = await self._client.list(SCHEDULED_JOBS, namespace, metadata_only=True)
+        for uid in before - {item["metadata"]["uid"] for item in items}:
+            log.info("a deletion that nobody told of", uid=uid)
+            self._store.drop(uid)
+
+    async def _elect(self) -> None:
+        """Compete for the lease once everything there is was seen."""
+        await self._definitions_listed.wait()
+        for follower in self._followers:
+            await follower.synced.wait()
+        await self._elector.run(on_started=self._lead, on_stopped=self._follow_again)
+
+    async def _lead(self) -> None:
+        self._metrics.leading.set(1)
+        path = self._settings.system_jobs_file
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._worker.run())
+            if path is not None:
+                group.create_task(self._apply_system_jobs())
+
+    async def _apply_system_jobs(self) -> None:
+        path, settings = self._settings.system_jobs_file, self._settings
+        assert path is not None
+        while True:
+            try:
+                manifests = system_jobs.load(path)
+                await system_jobs.apply(
+                    self._client, manifests, namespace=settings.lease_namespace, owner=settings.system_jobs_owner
+                )
+            except (ApiError, Unreachable, OSError, ValueError) as error:
+                log.warning("system jobs not applied yet", why=str(error))
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+            except WritesRefused:
+                return
+            else:
+                return
+
+    def _follow_again(self) -> None:
+        self._metrics.leading.set(0)
+
+    def _observe_refused_pods(self, raw: Object) -> None:
+        involved = raw.get("involvedObject") or {}
+        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""))
+
+    def _report_unreadable(self, raw: Object, why: str) -> None:
+        metadata = raw["metadata"]
+        key = str(Key(metadata["namespace"], metadata["name"]))
+        log.warning("not understood", kind=raw.get("kind"), key=key, why=why)
+
+    def _alive(self) -> str | None:
+        return None if self._worker.alive else "the worker does not work"
+
+    def _ready(self) -> str | None:
+        if not self._definitions_listed.is_set():
+            return "ScheduledJobs are not listed yet"
+        if not all(follower.synced.is_set() for follower in self._followers):
+            return "JobRuns and Jobs are not listed yet"
+        silent = time.monotonic() - min(follower.last_contact for follower in self._followers)
+        return f"the API server has been silent for {silent:.0f} s" if silent > CONTACT_LOST_SECONDS else None
+
+    def _refresh(self) -> None:
+        self._metrics.queue_depth.set(len(self._queue))
+        for resource, count in self._store.sizes().items():
+            self._metrics.objects.labels(resource).set(count)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the operator until it is asked to stop."""
+    metrics = Metrics()
+    client = await Client.connect(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        observer=metrics.request,
+        max_in_flight=settings.max_in_flight,
+    )
+    try:
+        await Operator(settings, client, metrics).run()
+    finally:
+        await client.close()

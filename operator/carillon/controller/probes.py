@@ -1,0 +1,66 @@
+"""`/livez`, `/readyz` and `/metrics` for the kubelet and Prometheus."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from carillon.controller.metrics import Metrics
+
+
+class Probes:
+    """A small HTTP server; what is alive and what is ready is asked of the callables at each request.
+
+    Args:
+        metrics: what /metrics prints.
+        alive: None while the process does its work, else what is wrong.
+        ready: None once the stores are filled and current, else what is awaited. The standby is ready, too.
+        refresh: called before metrics are printed, to bring gauges up to date.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        alive: Callable[[], str | None],
+        ready: Callable[[], str | None],
+        refresh: Callable[[], None],
+    ) -> None:
+        self._metrics = metrics
+        self._alive = alive
+        self._ready = ready
+        self._refresh = refresh
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, address: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._print_metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address, port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return _answer(self._alive())
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return _answer(self._ready())
+
+    async def _print_metrics(self, _: web.Request) -> web.Response:
+        self._refresh()
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=self._metrics.render(), headers=headers)
+
+
+def _answer(problem: str | None) -> web.Response:
+    return web.Response(text="ok\n") if problem is None else web.Response(status=503, text=problem + "\n")

@@ -1,0 +1,122 @@
+"""The operator's settings: flags, environment (CARILLON_…), a YAML file, defaults; refused at start when wrong."""
+
+import os
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+CONFIG_FILE_VARIABLE = "CARILLON_CONFIG_FILE"
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def own_namespace() -> str:
+    """The namespace of the pod that we run in, else `default`."""
+    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+class Settings(BaseSettings):
+    """Run the Carillon operator.
+
+    Each setting is a flag, or an environment variable with the prefix CARILLON_ (CARILLON_LOG_FORMAT), or a key of the
+    YAML file that CARILLON_CONFIG_FILE names; the first of these wins.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CARILLON_", extra="forbid", cli_kebab_case=True, cli_prog_name="carillon operator", frozen=True
+    )
+
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Namespaces to serve, separated by commas; empty: the whole cluster."
+    )
+    kubeconfig: str | None = Field(
+        default=None, description="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own."
+    )
+    context: str | None = Field(default=None, description="Context of the kubeconfig.")
+    identity: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        min_length=1,
+        description="Name of this process in the Lease.",
+    )
+    lease_namespace: str = Field(default_factory=own_namespace, min_length=1, description="Namespace of the Lease.")
+    lease_name: str = Field(default="carillon", min_length=1, description="Name of the Lease: one leader for each.")
+    lease_duration_seconds: int = Field(
+        default=4, ge=2, le=300, description="A standby takes over when the Lease was not renewed for so many seconds."
+    )
+    workers: int = Field(default=64, ge=1, le=1000, description="Definitions worked on at the same time.")
+    max_in_flight: int = Field(default=128, ge=1, le=2000, description="Requests to the API server at the same time.")
+    relist_seconds: int = Field(
+        default=300, ge=10, description="How often the ScheduledJobs are compared with a list of their metadata."
+    )
+    probe_address: str = Field(default="0.0.0.0", description="Address of /livez, /readyz and /metrics.")
+    probe_port: int = Field(default=8080, ge=0, le=65535, description="Port of the probes; 0 turns them off.")
+    log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="json or console.")
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error."
+    )
+    last_words: bool = Field(
+        default=True, description="Copy the end of a failed container's log into the run's message."
+    )
+    system_jobs_file: Path | None = Field(
+        default=None,
+        description="YAML list of ScheduledJobs that the leader applies at start: the chart's system jobs.",
+    )
+    system_jobs_owner: str | None = Field(
+        default=None, description="Name of the ConfigMap that owns these, so that they go when it goes."
+    )
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.strip("[]").replace('"', "").split(",") if part.strip())
+        return value
+
+    @field_validator("system_jobs_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and arguments first, then the environment, then the file."""
+        path = os.environ.get(CONFIG_FILE_VARIABLE)
+        file = (YamlConfigSettingsSource(settings_cls, yaml_file=path),) if path else ()
+        return (init_settings, env_settings, *file)
+
+
+def load(arguments: list[str]) -> Settings:
+    """Read the settings; `--help` prints them and ends the process.
+
+    Args:
+        arguments: the flags of the command line.
+
+    Raises:
+        ValidationError: a setting is wrong, or unknown.
+    """
+    return Settings(_cli_parse_args=arguments)

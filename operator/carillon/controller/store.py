@@ -1,0 +1,223 @@
+"""What is known of the cluster, by definition: fed by the watches and by the answers to our own writes.
+
+The answers bridge the gap until the watch has seen a write. Neither can take an object back in time: an older
+resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from carillon.api import keys
+from carillon.engine.model import (
+    Definition,
+    Job,
+    Key,
+    Observations,
+    PodReport,
+    Refusal,
+    Run,
+    Snapshot,
+    TemplateCheck,
+)
+from carillon.engine.read import read_definition, read_job, read_run
+
+Object = dict[str, Any]
+_BURIED = 20_000
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was looked up about one key: the mutable side of `Observations`."""
+
+    definition_absent: bool = False
+    template_check: TemplateCheck | None = None
+    template_checked_at: datetime | None = None
+    taken_runs: set[str] = field(default_factory=set)
+    taken_jobs: set[str] = field(default_factory=set)
+    absent_jobs: set[str] = field(default_factory=set)
+    lingering_jobs: set[str] = field(default_factory=set)
+    pods: dict[str, PodReport] = field(default_factory=dict)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    pods_refused: dict[str, str] = field(default_factory=dict)
+
+    def forget(self, *uids: str) -> None:
+        """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
+        for uid in uids:
+            self.refusals.pop(uid, None)
+            self.pods_refused.pop(uid, None)
+            if uid not in self.lingering_jobs:
+                self.absent_jobs.discard(uid)
+                self.pods.pop(uid, None)
+
+    def freeze(self) -> Observations:
+        """Hand the notes to a decision."""
+        return Observations(
+            definition_absent=self.definition_absent,
+            template_check=self.template_check,
+            taken_runs=frozenset(self.taken_runs),
+            taken_jobs=frozenset(self.taken_jobs),
+            absent_jobs=frozenset(self.absent_jobs),
+            lingering_jobs=frozenset(self.lingering_jobs),
+            pods=dict(self.pods),
+            refusals=dict(self.refusals),
+            pods_refused=dict(self.pods_refused),
+        )
+
+
+@dataclass(slots=True)
+class _Family:
+    """A definition with its runs and Jobs, by UID."""
+
+    definition: Definition | None = None
+    runs: dict[str, Run] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    notes: Notes | None = None
+
+    @property
+    def empty(self) -> bool:
+        return self.definition is None and not self.runs and not self.jobs
+
+
+class Store:
+    """Definitions, runs and Jobs as last seen; calls `changed` with the key of what changed."""
+
+    def __init__(self, changed: Callable[[Key], None], unreadable: Callable[[Object, str], None]) -> None:
+        self._changed = changed
+        self._unreadable = unreadable
+        self._families: dict[Key, _Family] = {}
+        self._versions: dict[str, int] = {}
+        self._keys: dict[str, Key] = {}
+        self._buried: OrderedDict[str, None] = OrderedDict()
+
+    def known(self) -> list[Key]:
+        """Every key about which something is known."""
+        return list(self._families)
+
+    def definitions(self) -> list[Definition]:
+        """Every definition."""
+        return [family.definition for family in self._families.values() if family.definition is not None]
+
+    def sizes(self) -> dict[str, int]:
+        """How many objects of each kind are held."""
+        families = self._families.values()
+        return {
+            "scheduledjobs": sum(family.definition is not None for family in families),
+            "jobruns": sum(len(family.runs) for family in families),
+            "jobs": sum(len(family.jobs) for family in families),
+        }
+
+    def snapshot(self, key: Key) -> Snapshot:
+        """Everything that a decision about the key is made from."""
+        family = self._families.get(key)
+        if family is None:
+            return Snapshot(key=key, definition=None)
+        return Snapshot(
+            key=key,
+            definition=family.definition,
+            runs=tuple(family.runs.values()),
+            jobs=tuple(family.jobs.values()),
+            observations=family.notes.freeze() if family.notes is not None else Observations(),
+        )
+
+    def notes(self, key: Key) -> Notes:
+        """The notes about a key, to be added to."""
+        family = self._families.setdefault(key, _Family())
+        if family.notes is None:
+            family.notes = Notes()
+        return family.notes
+
+    def notes_of(self, key: Key) -> Notes | None:
+        """The notes about a key, if there are any."""
+        family = self._families.get(key)
+        return family.notes if family is not None else None
+
+    def put_definition(self, raw: Object) -> None:
+        """Take in a ScheduledJob."""
+        if self._stale(raw):
+            return
+        definition = read_definition(raw)
+        family = self._families.setdefault(definition.key, _Family())
+        if family.definition is not None and family.definition.uid != definition.uid:
+            self.drop(family.definition.uid)
+            family = self._families.setdefault(definition.key, _Family())
+        family.definition = definition
+        if family.notes is not None:
+            family.notes.definition_absent = False
+        self._note(raw, definition.key)
+
+    def put_run(self, raw: Object) -> None:
+        """Take in a JobRun; one that cannot be read is reported and left alone."""
+        if self._stale(raw):
+            return
+        try:
+            run = read_run(raw)
+        except (ValidationError, KeyError) as error:
+            self._unreadable(raw, str(error))
+            return
+        key = Key(run.namespace, run.spec.scheduled_job)
+        self._families.setdefault(key, _Family()).runs[run.uid] = run
+        self._note(raw, key)
+
+    def put_job(self, raw: Object) -> None:
+        """Take in a Job that carries our labels."""
+        name = (raw["metadata"].get("labels") or {}).get(keys.SCHEDULED_JOB_LABEL)
+        if name is None or self._stale(raw):
+            return
+        job = read_job(raw)
+        if not job.run_uid:
+            return
+        key = Key(job.namespace, name)
+        family = self._families.setdefault(key, _Family())
+        family.jobs[job.uid] = job
+        if family.notes is not None and job.active:
+            family.notes.pods_refused.pop(job.uid, None)
+        self._note(raw, key)
+
+    def drop(self, uid: str) -> None:
+        """Forget an object that is gone."""
+        self._buried[uid] = None
+        while len(self._buried) > _BURIED:
+            self._buried.popitem(last=False)
+        self._versions.pop(uid, None)
+        key = self._keys.pop(uid, None)
+        family = self._families.get(key) if key is not None else None
+        if key is None or family is None:
+            return
+        if family.definition is not None and family.definition.uid == uid:
+            family.definition = None
+        run = family.runs.pop(uid, None)
+        job = family.jobs.pop(uid, None)
+        if family.notes is not None:
+            family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
+        if job is not None and job.holds_slot and family.definition is not None:
+            # Its pods may outlive it for as long as their grace lasts.
+            self.notes(key).lingering_jobs.add(uid)
+        if family.empty:
+            del self._families[key]
+        self._changed(key)
+
+    def refuse_pods(self, job_uid: str, message: str) -> None:
+        """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""
+        key = self._keys.get(job_uid)
+        if key is None:
+            return
+        noted = self.notes(key).pods_refused
+        if noted.get(job_uid) != message:
+            noted[job_uid] = message
+            self._changed(key)
+
+    def _stale(self, raw: Object) -> bool:
+        metadata = raw["metadata"]
+        known = self._versions.get(metadata["uid"])
+        return metadata["uid"] in self._buried or (known is not None and int(metadata["resourceVersion"]) <= known)
+
+    def _note(self, raw: Object, key: Key) -> None:
+        metadata = raw["metadata"]
+        self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
+        self._keys[metadata["uid"]] = key
+        self._changed(key)

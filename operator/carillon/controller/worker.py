@@ -1,0 +1,96 @@
+"""The worker: while this process leads, due times and changes become keys, and keys become decisions.
+
+The standby runs the same watches into the same store and decides nothing: its queue takes nothing in.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from carillon.controller.agenda import Agenda
+from carillon.controller.reconcile import Reconciler
+from carillon.controller.store import Store
+from carillon.controller.workqueue import WorkQueue
+from carillon.engine.model import Key
+
+LONGEST_SLEEP_SECONDS = 0.5
+"""The clock may be stepped while we sleep, so no sleep is longer."""
+PULSE_LOST_SECONDS = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs the agenda and the reconciling tasks between `start` and `stop`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        agenda: Agenda,
+        queue: WorkQueue,
+        reconciler: Reconciler,
+        clock: Callable[[], datetime],
+        tasks: int,
+    ) -> None:
+        self._store = store
+        self._agenda = agenda
+        self._queue = queue
+        self._reconciler = reconciler
+        self._clock = clock
+        self._tasks = tasks
+        self._working = False
+        self._failed = False
+        self._pulse = time.monotonic()
+
+    def changed(self, key: Key) -> None:
+        """Take note that something about a key has changed."""
+        if self._working:
+            self._queue.add(key)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the tasks do their work: a leader that does not must lose its lease."""
+        return not self._failed and (not self._working or time.monotonic() - self._pulse < PULSE_LOST_SECONDS)
+
+    async def run(self) -> None:
+        """Work until cancelled; everything that is known is looked at once first."""
+        self._working = True
+        self._failed = False
+        self._pulse = time.monotonic()
+        for key in self._store.known():
+            self._queue.add(key)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_agenda())
+                for _ in range(self._tasks):
+                    group.create_task(self._work())
+        except BaseExceptionGroup:
+            self._failed = True
+            log.exception("the worker failed")
+            raise
+        finally:
+            self._working = False
+            self._queue.clear()
+            self._agenda.clear()
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._reconciler.reconcile(key)
+            finally:
+                self._queue.done(key)
+
+    async def _follow_agenda(self) -> None:
+        while True:
+            self._pulse = time.monotonic()
+            now = self._clock()
+            for key in self._agenda.due(now):
+                self._queue.add(key, urgent=True)
+            upcoming = self._agenda.next()
+            wait = LONGEST_SLEEP_SECONDS if upcoming is None else (upcoming - now).total_seconds()
+            await asyncio.sleep(min(max(wait, 0.001), LONGEST_SLEEP_SECONDS))

@@ -1,0 +1,72 @@
+"""What people are told by Kubernetes Events, on the run and on its definition."""
+
+from collections.abc import Iterable
+
+from carillon.api.base import rfc3339
+from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.api.scheduledjob import ScheduledJobStatus, Skip
+from carillon.engine.model import Definition, Run
+from carillon.engine.plan import Emit
+
+_WARNINGS = (Phase.FAILED, Phase.SKIPPED, Phase.STOPPED)
+
+
+def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) -> list[Emit]:
+    """Tell of a run that changed its phase, or that waits or stalls for a new reason."""
+    if status.phase == run.status.phase and (status.reason == run.status.reason or not status.reason):
+        return []
+    phase = Phase(status.phase)
+    reason = {Phase.RUNNING: "Started", Phase.SUCCEEDED: "Succeeded", Phase.QUEUED: "Queued"}.get(phase, phase.value)
+    stalls = phase is Phase.RUNNING and status.reason != ""
+    if stalls:
+        reason = status.reason
+    severity = "Warning" if phase in _WARNINGS or stalls or status.reason == "JobRefused" else "Normal"
+    text = _text(status, phase)
+    events = [Emit("JobRun", run.name, run.uid, severity, reason, text)]
+    if definition is not None:
+        events.append(
+            Emit("ScheduledJob", definition.key.name, definition.uid, severity, reason, f"{run.name}: {text}")
+        )
+    return events
+
+
+def _text(status: JobRunStatus, phase: Phase) -> str:
+    if phase is Phase.RUNNING and not status.reason:
+        return f"made Job {status.steps[0].job}"
+    words = [part for part in (status.reason, status.message) if part]
+    if phase is Phase.FAILED and status.steps and status.steps[0].exit_code:
+        words.insert(1, f"exit code {status.steps[0].exit_code}")
+    return ": ".join(words)
+
+
+def announce_skips(definition: Definition, skips: Iterable[Skip]) -> list[Emit]:
+    """Tell of due times that were not run."""
+    events = []
+    for skip in skips:
+        span = (
+            f"due at {rfc3339(skip.from_)}"
+            if skip.count == 1
+            else (f"{skip.count} due times from {rfc3339(skip.from_)} to {rfc3339(skip.to)}")
+        )
+        text = f"trigger {skip.trigger}: {span} not run: {skip.reason}"
+        events.append(Emit("ScheduledJob", definition.key.name, definition.uid, "Warning", "Skipped", text))
+    return events
+
+
+def announce_state(definition: Definition, status: ScheduledJobStatus) -> list[Emit]:
+    """Tell of a definition that became invalid, overdue, disabled or enabled."""
+    events = []
+    name, uid = definition.key.name, definition.uid
+    before = {c.type: c for c in definition.status.conditions}
+    for condition in status.conditions:
+        old = before.get(condition.type)
+        if old is not None and (old.status, old.message) == (condition.status, condition.message):
+            continue
+        if condition.type in ("Ready", "OnTime") and condition.status == "False":
+            events.append(Emit("ScheduledJob", name, uid, "Warning", condition.reason, condition.message))
+    if (definition.status.suspended_since is None) != (status.suspended_since is None):
+        if status.suspended_since is not None:
+            events.append(Emit("ScheduledJob", name, uid, "Normal", "Disabled", "spec.suspend is true: nothing fires"))
+        else:
+            events.append(Emit("ScheduledJob", name, uid, "Normal", "Enabled", "due times count from now on"))
+    return events

@@ -1,0 +1,209 @@
+"""What `carillon task verify` and `report` say: is every due time accounted for, and how did the day go. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from carillon.api.base import rfc3339
+from carillon.api.jobrun import Phase
+from carillon.api.scheduledjob import TriggerStatus
+from carillon.engine.due import MISSED_AFTER, anchored
+from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
+
+WINDOW = timedelta(days=1)
+STUCK_AFTER = timedelta(minutes=5)
+"""A run that has no Job this long after it was made is stuck."""
+CROWDED = 10
+"""As many due times in one minute are worth telling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    subject: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.problem}"
+
+
+def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequence[Job], now: datetime) -> list[Finding]:
+    """Check that every due time of the last day is accounted for, and that nothing is orphaned or stuck."""
+    by_key: dict[Key, list[Run]] = {}
+    for run in runs:
+        by_key.setdefault(Key(run.namespace, run.spec.scheduled_job), []).append(run)
+    findings: list[Finding] = []
+    for definition in definitions:
+        findings += _definition(definition, by_key.get(definition.key, []), now)
+    uids = {d.uid for d in definitions}
+    run_uids = {run.uid for run in runs}
+    for run in runs:
+        findings += _run(run, uids, now)
+    findings += [
+        Finding(f"Job {job.namespace}/{job.name}", "its JobRun is gone, and it is not finished")
+        for job in jobs
+        if job.run_uid not in run_uids and not job.finished and not job.deleting and now - job.created > STUCK_AFTER
+    ]
+    return findings
+
+
+def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> list[Finding]:
+    subject = f"ScheduledJob {definition.key}"
+    if definition.invalid:
+        return [Finding(subject, f"invalid: {definition.invalid}")]
+    if now - definition.created < MISSED_AFTER:
+        return []
+    if definition.status.observed_generation < definition.generation:
+        return [Finding(subject, f"generation {definition.generation} was not looked at; is an operator running?")]
+    if definition.suspended:
+        return []
+    marks = {mark.name: mark for mark in definition.status.triggers}
+    pairs = [(t, marks[t.name]) for t in definition.triggers if t.name in marks]
+    findings = [
+        Finding(subject, f"trigger {t.name}: no watermark is recorded")
+        for t in definition.triggers
+        if t.name not in marks
+    ]
+    accounted = {run.spec.scheduled_time for run in runs if run.spec.scheduled_time}
+    accounted |= {line.scheduled_time for line in definition.status.history if line.scheduled_time}
+    for trigger, mark in anchored_pairs(definition, pairs):
+        findings += _trigger(subject, definition, trigger, mark, accounted, now)
+    return findings
+
+
+def anchored_pairs(
+    definition: Definition, pairs: Sequence[tuple[PlannedTrigger, TriggerStatus]]
+) -> tuple[tuple[PlannedTrigger, TriggerStatus], ...]:
+    """Bind each trigger to its watermark."""
+    return anchored(definition, [mark for _, mark in pairs]) if len(pairs) == len(definition.triggers) else ()
+
+
+def _trigger(
+    subject: str,
+    definition: Definition,
+    trigger: PlannedTrigger,
+    mark: TriggerStatus,
+    accounted: set[datetime],
+    now: datetime,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    if mark.handled_through > now + MISSED_AFTER:
+        findings.append(
+            Finding(
+                subject, f"trigger {trigger.name}: the watermark {rfc3339(mark.handled_through)} lies in the future"
+            )
+        )
+    late = trigger.schedule.next_after(mark.handled_through)
+    if late is not None and late < now - MISSED_AFTER and late not in accounted:
+        findings.append(
+            Finding(subject, f"trigger {trigger.name}: due at {rfc3339(late)}, and neither run nor recorded as skipped")
+        )
+    # Records are bounded: a due time older than all of them is covered by the watermark alone.
+    lines = [skip for skip in definition.status.skips if skip.trigger == trigger.name]
+    records = [*accounted, *(skip.from_ for skip in lines)]
+    oldest = min(records, default=now)
+    full = len(definition.status.history) >= 20 or len(definition.status.skips) >= 20
+    start = max(mark.since, now - WINDOW, oldest - timedelta(seconds=1) if full else mark.since)
+    end = min(mark.handled_through, now)
+    if end <= start:
+        return findings
+    due = trigger.schedule.count(start, end)
+    ran = sum(start < instant <= end and _names(trigger, instant) for instant in accounted)
+    skipped = sum(
+        skip.count if skip.from_ > start else trigger.schedule.count(start, skip.to)
+        for skip in lines
+        if skip.to > start
+    )
+    missing = due - ran - skipped
+    if missing > 0 and not full and not _pruned(definition):
+        findings.append(
+            Finding(
+                subject,
+                f"trigger {trigger.name}: {missing} of {due} due times since {rfc3339(start)} have neither a run nor a skip",
+            )
+        )
+    return findings
+
+
+def _pruned(definition: Definition) -> bool:
+    return definition.status.recorded_through is not None
+
+
+def _names(trigger: PlannedTrigger, instant: datetime) -> bool:
+    return trigger.schedule.next_after(instant - timedelta(seconds=1)) == instant
+
+
+def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
+    subject = f"JobRun {run.namespace}/{run.name}"
+    if run.owner_uid and run.owner_uid not in definition_uids and now - run.created > STUCK_AFTER and not run.deleting:
+        return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
+    if run.phase is Phase.SCHEDULED and not run.job_made and now - run.created > STUCK_AFTER:
+        return [Finding(subject, f"made {_ago(now - run.created)} ago, and nothing became of it")]
+    if run.phase is Phase.QUEUED and now - run.created > STUCK_AFTER:
+        return [Finding(subject, f"queued for {_ago(now - run.created)}: {run.status.reason}: {run.status.message}")]
+    return []
+
+
+def _ago(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The day, in three lists."""
+
+    since: datetime
+    finished: dict[str, int]
+    failures: tuple[str, ...]
+    overdue: tuple[str, ...]
+    crowded: tuple[str, ...]
+
+
+def report(definitions: Sequence[Definition], now: datetime) -> Report:
+    """Say which runs failed in the last day, what is overdue, and which minutes of the coming day are crowded."""
+    since = now - WINDOW
+    finished: Counter[str] = Counter()
+    failures: list[tuple[datetime, str]] = []
+    overdue: list[str] = []
+    for definition in definitions:
+        for line in definition.status.history:
+            if line.completion_time is None or line.completion_time < since:
+                continue
+            finished[line.phase] += 1
+            if line.phase == Phase.FAILED:
+                code = f" (exit code {line.exit_code})" if line.exit_code is not None else ""
+                words = line.message.strip().splitlines()[-1] if line.message.strip() else ""
+                text = f"{rfc3339(line.completion_time)}  {definition.key.namespace}/{line.run}  {line.reason}{code}  {words}"
+                failures.append((line.completion_time, text.rstrip()))
+        overdue += [
+            f"{definition.key}  {condition.message}"
+            for condition in definition.status.conditions
+            if condition.type == "OnTime" and condition.status == "False"
+        ]
+    return Report(
+        since=since,
+        finished=dict(sorted(finished.items())),
+        failures=tuple(text for _, text in sorted(failures)),
+        overdue=tuple(sorted(overdue)),
+        crowded=tuple(_crowded(definitions, now)),
+    )
+
+
+def _crowded(definitions: Iterable[Definition], now: datetime) -> list[str]:
+    minutes: Counter[datetime] = Counter()
+    for definition in definitions:
+        if definition.suspended or definition.invalid:
+            continue
+        marks = {mark.name: mark for mark in definition.status.triggers}
+        for trigger in definition.triggers:
+            mark = marks.get(trigger.name)
+            schedule = trigger.schedule.anchored(mark.since if mark is not None else definition.created)
+            if schedule.count(now, now + WINDOW) > 24 * 60:
+                continue  # due more often than every minute: it is in each of them
+            minutes.update({due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)})
+    busiest = [(minute, count) for minute, count in minutes.most_common(10) if count >= CROWDED]
+    return [f"{minute:%Y-%m-%d %H:%MZ}  {count} jobs due" for minute, count in busiest]

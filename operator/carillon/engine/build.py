@@ -1,0 +1,132 @@
+"""The objects we make, as Kubernetes' JSON: JobRuns and Jobs. Pure functions of their arguments."""
+
+import copy
+from datetime import datetime
+from typing import Any
+
+from carillon.api import keys
+from carillon.api.base import API_VERSION, rfc3339
+from carillon.api.jobrun import TriggerType
+from carillon.api.scheduledjob import JobClass, ScheduledJobSpec
+from carillon.engine.model import Definition, Run
+
+Body = dict[str, Any]
+
+
+def owner_reference(kind: str, name: str, uid: str) -> Body:
+    """Refer to the owner, so that deletion cascades; it blocks nothing (design 3.2: no finalizers of ours)."""
+    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def run_labels(definition_name: str, job_class: JobClass, trigger: TriggerType) -> dict[str, str]:
+    """Labels by which people select runs, Jobs and pods."""
+    return {
+        keys.SCHEDULED_JOB_LABEL: definition_name,
+        keys.CLASS_LABEL: job_class.value,
+        keys.TRIGGER_LABEL: trigger.value,
+        keys.MANAGED_BY_LABEL: keys.MANAGED_BY,
+    }
+
+
+def run_body(
+    definition: Definition, *, name: str, trigger: TriggerType, trigger_name: str, scheduled_time: datetime | None
+) -> Body:
+    """Build the JobRun that the operator makes for a due time, or for autoStart."""
+    assert definition.spec is not None
+    spec: Body = {"scheduledJob": definition.key.name, "trigger": {"type": trigger.value, "name": trigger_name}}
+    if scheduled_time is not None:
+        spec["scheduledTime"] = rfc3339(scheduled_time)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "JobRun",
+        "metadata": {
+            "name": name,
+            "namespace": definition.key.namespace,
+            "labels": run_labels(definition.key.name, definition.spec.class_, trigger),
+            "ownerReferences": [owner_reference("ScheduledJob", definition.key.name, definition.uid)],
+        },
+        "spec": spec,
+    }
+
+
+def adoption_patch(definition: Definition, run: Run) -> Body:
+    """Build the patch that makes a person's JobRun belong to its definition; refused if the run changed meanwhile."""
+    assert definition.spec is not None
+    return {
+        "metadata": {
+            "uid": run.uid,
+            "resourceVersion": run.resource_version,
+            "labels": run_labels(definition.key.name, definition.spec.class_, run.spec.trigger.type),
+            "ownerReferences": [owner_reference("ScheduledJob", definition.key.name, definition.uid)],
+        }
+    }
+
+
+def job_body(definition: Definition, run: Run, name: str) -> Body:
+    """Build the Job of a run from the latest definition (design 3.6)."""
+    assert definition.spec is not None
+    labels = run_labels(definition.key.name, definition.spec.class_, run.spec.trigger.type)
+    annotations = {keys.RUN_ANNOTATION: run.name}
+    environment = [{"name": keys.RUN_ENVIRONMENT, "value": run.name}]
+    if run.spec.scheduled_time is not None:
+        due = rfc3339(run.spec.scheduled_time)
+        annotations[keys.SCHEDULED_TIME_ANNOTATION] = due
+        environment.append({"name": keys.SCHEDULED_TIME_ENVIRONMENT, "value": due})
+    body = _from_template(
+        definition.spec,
+        labels={**labels, keys.RUN_UID_LABEL: run.uid},
+        annotations=annotations,
+        environment=environment,
+    )
+    body["metadata"] |= {
+        "name": name,
+        "namespace": definition.key.namespace,
+        "ownerReferences": [owner_reference("JobRun", run.name, run.uid)],
+    }
+    body["metadata"]["annotations"][keys.TEMPLATE_GENERATION_ANNOTATION] = str(definition.generation)
+    return body
+
+
+def trial_job_body(definition: Definition) -> Body:
+    """Build the Job that is only ever dry-run, to learn whether the API server accepts the template."""
+    assert definition.spec is not None
+    body = _from_template(
+        definition.spec,
+        labels=run_labels(definition.key.name, definition.spec.class_, TriggerType.MANUAL),
+        annotations={},
+        environment=[{"name": keys.RUN_ENVIRONMENT, "value": "trial"}],
+    )
+    body["metadata"] |= {"generateName": f"{definition.key.name}-", "namespace": definition.key.namespace}
+    return body
+
+
+def _from_template(
+    spec: ScheduledJobSpec, *, labels: dict[str, str], annotations: dict[str, str], environment: list[Body]
+) -> Body:
+    template = spec.job_template
+    job_spec = copy.deepcopy(template.get("spec") or {})
+    pod = job_spec.setdefault("template", {})
+    metadata = pod.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    pod_spec = pod.setdefault("spec", {})
+    for container in (*(pod_spec.get("initContainers") or ()), *(pod_spec.get("containers") or ())):
+        given = container.get("env") or []
+        names = {variable.get("name") for variable in given}
+        # Ours come first, so that $(CARILLON_RUN) expands in what follows; a variable of the user's own wins.
+        container["env"] = [*(variable for variable in environment if variable["name"] not in names), *given]
+    if spec.timeout_seconds is not None:
+        # Kubernetes itself enforces the time limit, whether or not an operator runs (docs/decisions/0003).
+        given_seconds = job_spec.get("activeDeadlineSeconds")
+        limits = [seconds for seconds in (given_seconds, spec.timeout_seconds) if seconds is not None]
+        job_spec["activeDeadlineSeconds"] = min(limits)
+    given_metadata = template.get("metadata") or {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "labels": {**(given_metadata.get("labels") or {}), **labels},
+            "annotations": {**(given_metadata.get("annotations") or {}), **annotations},
+        },
+        "spec": job_spec,
+    }

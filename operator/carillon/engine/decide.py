@@ -1,0 +1,283 @@
+"""The decision: a snapshot and the time in, a plan out. The controller carries it out and asks until it is empty.
+
+Each call decides anew from what exists, so a crash between any two writes leaves nothing half-remembered: the intent
+(JobRun) is written before the effect (Job), the record (status) after it, and a record is dropped only when a later
+one covers it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from carillon.api.jobrun import JobRunStatus, TriggerType
+from carillon.api.scheduledjob import ConcurrencyPolicy, History
+from carillon.engine import build, names
+from carillon.engine.announce import announce_run, announce_skips, announce_state
+from carillon.engine.due import Due, Resolution, SkipReason, nothing, pass_over, resolve, watermarks
+from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
+from carillon.engine.plan import (
+    Action,
+    AdoptRun,
+    CheckTemplate,
+    CreateRun,
+    DeleteRun,
+    InspectPods,
+    LookUp,
+    LookUpDefinition,
+    Plan,
+    WriteDefinitionStatus,
+    WriteRunStatus,
+)
+from carillon.engine.progress import advance
+from carillon.engine.retention import expired
+from carillon.engine.runstatus import run_status_body
+from carillon.engine.starting import AUTO_START, Slots, in_order, skipped, start
+from carillon.engine.summary import INVALID_SPEC, Current, second, summarise, template_verdict
+
+LOOK_AGAIN = timedelta(seconds=2)
+"""How soon pods that linger are looked at again."""
+TEMPLATE_RECHECK = timedelta(minutes=5)
+"""How soon a refused Job template is tried again: what refused it may have been mended elsewhere."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The plan in the making; actions of each sort are carried out in this order."""
+
+    creates: list[Action] = field(default_factory=list)
+    lookups: list[LookUp] = field(default_factory=list)
+    adoptions: list[Action] = field(default_factory=list)
+    run_writes: list[Action] = field(default_factory=list)
+    stops: list[Action] = field(default_factory=list)
+    definition_writes: list[Action] = field(default_factory=list)
+    prunes: list[Action] = field(default_factory=list)
+    wakes: list[datetime] = field(default_factory=list)
+
+    def plan(self) -> Plan:
+        actions = (
+            *self.creates,
+            *self.lookups,
+            *self.adoptions,
+            *self.run_writes,
+            *self.stops,
+            *self.definition_writes,
+            *self.prunes,
+        )
+        return Plan(actions=actions, wake_at=min(self.wakes, default=None))
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Plan:
+    """Decide what to do about one definition, its runs and its Jobs.
+
+    Args:
+        snapshot: what is known, our own writes included.
+        now: aware UTC time of the decision.
+    """
+    draft = _Draft()
+    definition = snapshot.definition
+    if definition is None:
+        _without_definition(snapshot, draft, now)
+    elif not definition.deleting:
+        _with_definition(snapshot, definition, draft, now)
+    return draft.plan()
+
+
+def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
+    """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
+    strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
+    waiting = [run for run in strays if not run.finished]
+    if waiting and not snapshot.observations.definition_absent:
+        draft.lookups.append(LookUpDefinition())
+        return
+    for run in waiting:
+        message = f"ScheduledJob {snapshot.key} does not exist; spec.scheduledJob names one in the run's own namespace"
+        _write_run(draft, None, run, skipped(run, "NotFound", message, now=second(now)))
+    draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None)]
+
+
+def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
+    observations = snapshot.observations
+    runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
+    jobs = {job.run_uid: job for job in snapshot.jobs}
+    policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
+    slots = Slots(policy, _holders(runs, snapshot.jobs, observations))
+    held = len(slots.holders)
+
+    currents: dict[str, JobRunStatus] = {run.uid: run.status for run in runs}
+    replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, currents, now)
+    _advance_active(definition, runs, jobs, replaced, observations, draft, currents, now)
+    auto_start_run = _auto_start(definition, runs, draft, now)
+    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(runs, currents))
+    resolution, suspended_since = _due_times(definition, runs, busy, now)
+    draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
+
+    verdict = None if definition.invalid else template_verdict(definition, observations)
+    if not definition.invalid and verdict is None:
+        draft.lookups.append(CheckTemplate(definition.generation, build.trial_job_body(definition)))
+    if verdict:
+        draft.wakes.append(second(now) + TEMPLATE_RECHECK)
+
+    for run in runs:
+        if currents[run.uid] != run.status:
+            _write_run(draft, definition, run, currents[run.uid])
+    status = summarise(
+        definition,
+        currents=[Current(run, currents[run.uid]) for run in runs],
+        holders=max(held, len(slots.holders)),
+        resolution=resolution,
+        suspended_since=suspended_since,
+        auto_start_run=auto_start_run,
+        observations=observations,
+        now=second(now),
+    )
+    if status != definition.status:
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        draft.definition_writes.append(WriteDefinitionStatus(definition.resource_version, body))
+        draft.definition_writes += announce_skips(definition, resolution.skips)
+        draft.definition_writes += announce_state(definition, status)
+    history = definition.spec.history if definition.spec is not None else History()
+    persisted = definition.status
+    draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(runs, history, persisted, definition)]
+    if resolution.next_due is not None:
+        draft.wakes.append(resolution.next_due)
+
+
+def _holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations) -> dict[str, str]:
+    """Who holds a slot: from the first Job's creation until no active or terminating pod is left (design 3.5)."""
+    holders = {run.uid: run.name for run in runs if run.job_made and not run.finished}
+    holders |= {job.run_uid: job.name for job in jobs if job.holds_slot and job.run_uid not in holders}
+    for uid in observations.lingering_jobs:
+        if (report := observations.pods.get(uid)) is None or report.remaining:
+            holders.setdefault(f"job/{uid}", "a Job that was deleted and whose pods have not ended")
+    return holders
+
+
+def _waiting(runs: Sequence[Run], currents: dict[str, JobRunStatus]) -> list[Run]:
+    return [run for run in runs if not run.finished and currents[run.uid].phase in ("", "Queued")]
+
+
+def _start_waiting(
+    definition: Definition,
+    runs: Sequence[Run],
+    jobs: dict[str, Job],
+    slots: Slots,
+    observations: Observations,
+    draft: _Draft,
+    currents: dict[str, JobRunStatus],
+    now: datetime,
+) -> set[str]:
+    """Start, queue or refuse the runs that have no Job; returns the UIDs of the runs that a newer one replaces."""
+    replaced: set[str] = set()
+    waiting = [run for run in runs if not (run.finished or run.deleting or run.job_made or run.uid in jobs)]
+    if definition.spec is None:
+        for run in waiting:
+            message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
+            currents[run.uid] = skipped(run, "Invalid", message, now=second(now))
+        return replaced
+    for run in in_order(waiting):
+        if not run.owner_uid:
+            draft.adoptions.append(AdoptRun(run.name, build.adoption_patch(definition, run)))
+            continue
+        verdict = start(definition, run, slots, observations, second(now))
+        if verdict.create is not None:
+            draft.creates.append(verdict.create)
+        if verdict.status is not None:
+            currents[run.uid] = verdict.status
+        if verdict.wake_at is not None:
+            draft.wakes.append(verdict.wake_at)
+        replaced.update(verdict.replace)
+    return replaced
+
+
+def _advance_active(
+    definition: Definition,
+    runs: Sequence[Run],
+    jobs: dict[str, Job],
+    replaced: set[str],
+    observations: Observations,
+    draft: _Draft,
+    currents: dict[str, JobRunStatus],
+    now: datetime,
+) -> None:
+    timeout = definition.spec.timeout_seconds if definition.spec is not None else None
+    for run in runs:
+        job = jobs.get(run.uid)
+        if run.finished or run.deleting or not (run.job_made or job is not None):
+            continue
+        progress = advance(
+            run,
+            job,
+            replaced=run.uid in replaced,
+            timeout_seconds=timeout,
+            observations=observations,
+            now=second(now),
+        )
+        currents[run.uid] = progress.status
+        if progress.look_up is not None:
+            draft.lookups.append(progress.look_up)
+        if progress.stop is not None:
+            draft.stops.append(progress.stop)
+    for uid in observations.lingering_jobs:
+        if uid not in observations.pods:
+            draft.lookups.append(InspectPods(uid))
+        draft.wakes.append(now + LOOK_AGAIN)
+
+
+def _auto_start(definition: Definition, runs: Sequence[Run], draft: _Draft, now: datetime) -> str | None:
+    """Make the one run of autoStart; a suspended definition makes it at its first resume."""
+    name = definition.status.auto_start_run
+    if name is not None or definition.spec is None or not definition.spec.auto_start:
+        return name
+    name = names.auto_start_run(definition.key.name, definition.uid)
+    if any(run.name == name and run.owner_uid == definition.uid for run in runs):
+        return name
+    if definition.invalid or definition.suspended:
+        return None
+    body = build.run_body(
+        definition, name=name, trigger=TriggerType.MANUAL, trigger_name=AUTO_START, scheduled_time=None
+    )
+    draft.creates.append(CreateRun(name, body))
+    return None
+
+
+def _due_times(
+    definition: Definition, runs: Sequence[Run], busy: bool, now: datetime
+) -> tuple[Resolution, datetime | None]:
+    """Resolve the due times up to now, and say since when the definition is suspended."""
+    marks = watermarks(definition, now)
+    ran = {
+        run.spec.scheduled_time
+        for run in runs
+        if run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC and run.spec.scheduled_time
+    }
+    since = definition.status.suspended_since
+    was_invalid = any(c.type == "Ready" and c.reason == INVALID_SPEC for c in definition.status.conditions)
+    if definition.suspended:
+        return nothing(definition, marks), since or second(now)
+    if definition.invalid:
+        return nothing(definition, marks), since
+    if since is not None:
+        return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=now), None
+    if was_invalid:
+        return pass_over(definition, marks, ran=ran, reason=SkipReason.INVALID, now=now), None
+    return resolve(definition, marks, ran=ran, busy=busy, now=now), None
+
+
+def _create_run(definition: Definition, due: Due, observations: Observations) -> CreateRun:
+    name = names.periodic_run(definition.key.name, due.instant)
+    if name in observations.taken_runs:
+        name = names.spare_run(definition.key.name, due.instant, definition.uid)
+    body = build.run_body(
+        definition,
+        name=name,
+        trigger=TriggerType.PERIODIC,
+        trigger_name=due.triggers[0],
+        scheduled_time=due.instant,
+    )
+    return CreateRun(name, body)
+
+
+def _write_run(draft: _Draft, definition: Definition | None, run: Run, status: JobRunStatus) -> None:
+    body, outcome = run_status_body(run, status)
+    draft.run_writes.append(WriteRunStatus(run.name, run.uid, run.resource_version, body, outcome))
+    draft.run_writes += announce_run(definition, run, status)

@@ -1,0 +1,180 @@
+"""What a decision is made from, as frozen values: definitions, runs, Jobs and what was looked up about them.
+
+Nothing here talks to a cluster. `carillon.engine.read` makes these from Kubernetes' JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
+from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
+from carillon.schedule import Schedule
+
+
+class Key(NamedTuple):
+    """Names a definition; also the key under which its runs and Jobs are gathered."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrigger:
+    """A trigger whose expression was understood."""
+
+    name: str
+    spec_hash: str
+    schedule: Schedule
+    text: str
+    """The expression as people wrote it, with its time zone; for the SCHEDULE column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A ScheduledJob as last seen."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    created: datetime
+    deleting: bool
+    spec: ScheduledJobSpec | None
+    """None when the specification could not be read at all."""
+    triggers: tuple[PlannedTrigger, ...]
+    invalid: str
+    """Why the definition cannot be scheduled, in words that name the field and the cure; empty when it can."""
+    status: ScheduledJobStatus
+
+    @property
+    def suspended(self) -> bool:
+        """Whether people have disabled the definition."""
+        return self.spec is not None and self.spec.suspend
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A JobRun as last seen."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    created: datetime
+    deleting: bool
+    owner_uid: str
+    """UID of the ScheduledJob that owns the run; empty until it is adopted."""
+    spec: JobRunSpec
+    status: JobRunStatus
+
+    @property
+    def phase(self) -> Phase:
+        """The phase; an empty or unknown one counts as Scheduled."""
+        try:
+            return Phase(self.status.phase)
+        except ValueError:
+            return Phase.SCHEDULED
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can happen to the run any more."""
+        return self.phase.finished
+
+    @property
+    def job_made(self) -> bool:
+        """Whether the run's own record says that its Job was made."""
+        return any(step.job for step in self.status.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch/v1 Job of ours as last seen."""
+
+    namespace: str
+    name: str
+    uid: str
+    run_uid: str
+    created: datetime
+    deleting: bool
+    active: int
+    """Pods pending or running, and those that are terminating."""
+    finished: bool
+    succeeded: bool
+    reason: str
+    message: str
+    finished_at: datetime | None
+
+    @property
+    def holds_slot(self) -> bool:
+        """A slot is held until no active or terminating pod is left (design 3.5)."""
+        return self.active > 0 or not self.finished
+
+
+@dataclass(frozen=True, slots=True)
+class PodReport:
+    """What the pods of a Job say, looked up once when it matters."""
+
+    remaining: int
+    """Pods that have not ended yet."""
+    exit_code: int | None = None
+    reason: str = ""
+    message: str = ""
+    """The end of what the failed container said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server refused to make a Job."""
+
+    message: str
+    permanent: bool
+    """The Job can never be made as it is (422); otherwise the refusal may pass (quota, a policy)."""
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCheck:
+    """The answer to a server-side dry run of the Job template."""
+
+    generation: int
+    error: str
+    """Why the API server refuses it, empty when it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """What was looked up beside the watches, kept in memory only: every piece can be looked up again."""
+
+    definition_absent: bool = False
+    """A live GET said that the definition does not exist."""
+    template_check: TemplateCheck | None = None
+    taken_runs: frozenset[str] = frozenset()
+    """JobRun names that are held by somebody else's objects."""
+    taken_jobs: frozenset[str] = frozenset()
+    """Job names that are held by somebody else's objects."""
+    absent_jobs: frozenset[str] = frozenset()
+    """UIDs of Jobs that a live GET did not find."""
+    lingering_jobs: frozenset[str] = frozenset()
+    """UIDs of Jobs that vanished before they had finished; their pods may still be there."""
+    pods: Mapping[str, PodReport] = field(default_factory=dict)
+    """By UID of the Job."""
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    """By UID of the run."""
+    pods_refused: Mapping[str, str] = field(default_factory=dict)
+    """By UID of the Job: why Kubernetes refuses its pods, from the Job's own events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a decision about one definition is made from, but the time."""
+
+    key: Key
+    definition: Definition | None
+    runs: tuple[Run, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    observations: Observations = Observations()

@@ -1,0 +1,34 @@
+"""Deterministic names. They make writes idempotent; nothing is ever parsed out of one (design 2)."""
+
+import hashlib
+from datetime import datetime
+
+JOB_NAME_LENGTH = 63
+"""A Job's name becomes a label of its pods, which holds 63 characters."""
+
+
+def digest(*parts: str, length: int = 8) -> str:
+    """Hash parts into `length` hexadecimal digits."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:length]
+
+
+def periodic_run(scheduled_job: str, due: datetime) -> str:
+    """Name the run of a due time: `<sj>-<due time in unix seconds>`, at most 63 characters."""
+    return f"{scheduled_job}-{int(due.timestamp())}"
+
+
+def spare_run(scheduled_job: str, due: datetime, definition_uid: str) -> str:
+    """Name the run of a due time when somebody else's object holds its proper name."""
+    return f"{periodic_run(scheduled_job, due)}-{digest(definition_uid)}"
+
+
+def auto_start_run(scheduled_job: str, definition_uid: str) -> str:
+    """Name the one run that autoStart makes for this very definition."""
+    return f"{scheduled_job}-start-{digest(definition_uid)}"
+
+
+def hashed_job(run_name: str, run_uid: str) -> str:
+    """Name a Job after its run, cut and hashed to what a label holds."""
+    suffix = digest(run_uid)
+    stem = run_name.replace(".", "-")[: JOB_NAME_LENGTH - len(suffix) - 1].rstrip("-")
+    return f"{stem}-{suffix}"

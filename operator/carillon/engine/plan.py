@@ -1,0 +1,138 @@
+"""What a decision asks for: a list of small actions in the order in which they are to be carried out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRun:
+    """Write the intent: a JobRun."""
+
+    name: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Have the effect: the Job of a run."""
+
+    run_uid: str
+    name: str
+    body: Body
+    scheduled_time: datetime | None
+    """The due time, to measure how late the Job is made."""
+    trigger: str
+    """Manual or Periodic, for the same measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRun:
+    """Make a person's JobRun belong to its ScheduledJob, so that deletion cascades."""
+
+    name: str
+    patch: Body
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Stop a Job: its pods end with grace, and it is gone when they are."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Forget a finished run that history has recorded."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRunStatus:
+    """Record how a run goes; refused when the run has changed since it was read."""
+
+    name: str
+    uid: str
+    resource_version: str
+    status: Body
+    outcome: tuple[str, str] | None = None
+    """(phase, trigger type) when this write finishes the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDefinitionStatus:
+    """Record how a definition goes; refused when it has changed since it was read."""
+
+    resource_version: str
+    status: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell people, by a Kubernetes Event; only after the write that it speaks of."""
+
+    kind: str
+    """ScheduledJob or JobRun."""
+    name: str
+    uid: str
+    type: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpDefinition:
+    """Ask the API server itself whether the definition exists, before a run is refused for its absence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpJob:
+    """Ask the API server itself whether a Job that a run speaks of is gone."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class InspectPods:
+    """Look at a Job's pods: how many are left, and what the one that failed said."""
+
+    job_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTemplate:
+    """Dry-run the Job template on the API server."""
+
+    generation: int
+    body: Body
+
+
+Create = CreateRun | CreateJob
+LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate
+Write = AdoptRun | DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus
+Action = Create | LookUp | Write | Emit
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, and when to look again if nothing happens before."""
+
+    actions: tuple[Action, ...] = ()
+    wake_at: datetime | None = None
+
+    @property
+    def creates(self) -> tuple[Create, ...]:
+        """What is to be created: that goes before every other write."""
+        return tuple(action for action in self.actions if isinstance(action, Create))
+
+    @property
+    def look_ups(self) -> tuple[LookUp, ...]:
+        """What has to be known before anything is recorded."""
+        return tuple(action for action in self.actions if isinstance(action, LookUp))

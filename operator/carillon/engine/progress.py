@@ -1,0 +1,104 @@
+"""Runs whose Job was made: how the Job goes, and what the run's record says of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.engine.model import Job, Observations, PodReport, Run
+from carillon.engine.plan import DeleteJob, InspectPods, LookUp, LookUpJob
+from carillon.engine.starting import started
+
+MESSAGE_LENGTH = 4096
+REPLACED = "Replaced"
+TIMED_OUT = "TimedOut"
+PODS_REFUSED = "PodsRefused"
+JOB_DELETED = "JobDeleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the run's record should say, what has to be looked up first, and what has to be stopped."""
+
+    status: JobRunStatus
+    look_up: LookUp | None = None
+    stop: DeleteJob | None = None
+
+
+def advance(
+    run: Run, job: Job | None, *, replaced: bool, timeout_seconds: int | None, observations: Observations, now: datetime
+) -> Progress:
+    """Bring a run's record up to its Job.
+
+    Args:
+        run: a run that is not finished and whose Job exists, or is said by its record to have been made.
+        job: its Job, None when it has vanished from the watch.
+        replaced: another run takes its place (concurrency policy Replace).
+        timeout_seconds: the definition's limit, to tell our limit from the template's own.
+        observations: what was looked up.
+        now: the time of the decision.
+    """
+    if job is None:
+        return _vanished(run, observations, now)
+    status = run.status if run.job_made else started(run, job.name, job.uid, job.created)
+    stopping = replaced or status.reason == REPLACED
+    if job.finished and not job.active and not job.deleting:
+        return _finished(run, status, job, timeout_seconds, observations)
+    if stopping:
+        status = status.model_copy(update={"reason": REPLACED, "message": "stopping: a newer run takes its place"})
+        # The record comes first: once the Job is gone, it alone says why.
+        ready = run.status.reason == REPLACED and not job.deleting
+        return Progress(status, stop=DeleteJob(job.name, job.uid) if ready else None)
+    refused = observations.pods_refused.get(job.uid)
+    if refused is not None and not job.active:
+        status = status.model_copy(update={"reason": PODS_REFUSED, "message": refused[:MESSAGE_LENGTH]})
+    elif status.reason == PODS_REFUSED and job.active:
+        status = status.model_copy(update={"reason": "", "message": ""})
+    return Progress(status)
+
+
+def _finished(
+    run: Run, status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations
+) -> Progress:
+    at = job.finished_at or job.created
+    if job.succeeded:
+        return Progress(_ended(status, Phase.SUCCEEDED, "Completed", "", at, exit_code=0))
+    report = observations.pods.get(job.uid)
+    if report is None:
+        return Progress(run.status if run.job_made else status, look_up=InspectPods(job.uid))
+    reason, message = job.reason or "JobFailed", report.message or job.message
+    if job.reason == "DeadlineExceeded" and timeout_seconds is not None:
+        reason, message = TIMED_OUT, f"took longer than spec.timeoutSeconds: {timeout_seconds}"
+        message += f"; last words: {report.message}" if report.message else ""
+    elif job.reason == "BackoffLimitExceeded" and report.reason:
+        reason = report.reason
+    return Progress(_ended(status, Phase.FAILED, reason, message, at, exit_code=report.exit_code))
+
+
+def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
+    step = run.status.steps[0]
+    if step.job_uid not in observations.absent_jobs:
+        return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid))
+    report: PodReport | None = observations.pods.get(step.job_uid)
+    if report is None:
+        return Progress(run.status, look_up=InspectPods(step.job_uid))
+    if report.remaining:
+        return Progress(run.status)
+    if run.status.reason == REPLACED:
+        return Progress(_ended(run.status, Phase.STOPPED, REPLACED, "stopped: a newer run took its place", now))
+    message = f"Job {step.job} was deleted while the run was active"
+    return Progress(_ended(run.status, Phase.FAILED, JOB_DELETED, message, now))
+
+
+def _ended(
+    status: JobRunStatus, phase: Phase, reason: str, message: str, at: datetime, *, exit_code: int | None = None
+) -> JobRunStatus:
+    message = message[-MESSAGE_LENGTH:]
+    steps = tuple(
+        step.model_copy(
+            update={"phase": phase.value, "exit_code": exit_code, "message": message, "completion_time": at}
+        )
+        for step in status.steps
+    )
+    return status.model_copy(
+        update={"phase": phase.value, "reason": reason, "message": message, "completion_time": at, "steps": steps}
+    )

@@ -1,0 +1,151 @@
+"""Kubernetes' JSON in, frozen values out. What is wrong with a definition is said in words: one never stops the others."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from carillon.api import keys
+from carillon.api.errors import describe
+from carillon.api.jobrun import JobRunSpec, JobRunStatus
+from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, ScheduledJobStatus, Trigger
+from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
+from carillon.engine.names import digest
+from carillon.schedule import DaylightSaving, Schedule, ScheduleError, parse_at, parse_cron, parse_interval
+
+Object = Mapping[str, Any]
+
+_DAYLIGHT_SAVING = {
+    None: DaylightSaving.RUN_ONCE,
+    DaylightSavingPolicy.RUN_ONCE: DaylightSaving.RUN_ONCE,
+    DaylightSavingPolicy.WALL_CLOCK: DaylightSaving.WALL_CLOCK,
+}
+
+
+def instant(text: str) -> datetime:
+    """Read a Kubernetes timestamp (RFC 3339)."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def controller_uid(raw: Object, kind: str) -> str:
+    """UID of the object's controlling owner if that is of the given kind and ours, else empty."""
+    for reference in raw["metadata"].get("ownerReferences") or ():
+        if reference.get("controller") and reference.get("kind") == kind:
+            return str(reference.get("uid", ""))
+    return ""
+
+
+def read_definition(raw: Object) -> Definition:
+    """Read a ScheduledJob; what is wrong with it is in `invalid`."""
+    metadata = raw["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
+    spec: ScheduledJobSpec | None = None
+    triggers: list[PlannedTrigger] = []
+    problems: list[str] = []
+    try:
+        spec = ScheduledJobSpec.model_validate(raw.get("spec") or {})
+    except ValidationError as error:
+        problems.append(describe(error))
+    else:
+        for index, trigger in enumerate(spec.triggers):
+            try:
+                triggers.append(_plan_trigger(trigger, key))
+            except ScheduleError as error:
+                problems.append(f"spec.triggers[{index}].{_field(trigger, error)}: {error}")
+    if len(key.name) > keys.SCHEDULED_JOB_NAME_LENGTH:
+        problems.append(
+            f"metadata.name: {key.name!r} has {len(key.name)} characters; use at most {keys.SCHEDULED_JOB_NAME_LENGTH}"
+        )
+    try:
+        status = ScheduledJobStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        status = ScheduledJobStatus()
+    return Definition(
+        key=key,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 1),
+        created=instant(metadata["creationTimestamp"]),
+        deleting="deletionTimestamp" in metadata,
+        spec=spec,
+        triggers=tuple(triggers),
+        invalid="; ".join(problems),
+        status=status,
+    )
+
+
+def _field(trigger: Trigger, error: ScheduleError) -> str:
+    if trigger.cron is None:
+        return "interval" if trigger.interval is not None else "at"
+    return "timeZone" if trigger.time_zone is not None and error.text == trigger.time_zone else "cron"
+
+
+def _plan_trigger(trigger: Trigger, key: Key) -> PlannedTrigger:
+    schedule: Schedule
+    if trigger.cron is not None:
+        saving = _DAYLIGHT_SAVING[trigger.daylight_saving]
+        schedule = parse_cron(trigger.cron, time_zone=trigger.time_zone, daylight_saving=saving, hash_key=str(key))
+        text = trigger.cron if trigger.time_zone is None else f"{trigger.cron} {trigger.time_zone}"
+        identity = ("cron", trigger.cron, trigger.time_zone or "", saving.value)
+    elif trigger.interval is not None:
+        schedule, text, identity = (
+            parse_interval(trigger.interval),
+            trigger.interval,
+            ("interval", trigger.interval, "", ""),
+        )
+    else:
+        at = trigger.at or ""
+        schedule, text, identity = parse_at(at), at, ("at", at, "", "")
+    return PlannedTrigger(name=trigger.name, spec_hash=digest(*identity, length=12), schedule=schedule, text=text)
+
+
+def read_run(raw: Object) -> Run:
+    """Read a JobRun.
+
+    Raises:
+        ValidationError: the specification is not one that this version knows.
+    """
+    metadata = raw["metadata"]
+    try:
+        status = JobRunStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        status = JobRunStatus()
+    return Run(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        created=instant(metadata["creationTimestamp"]),
+        deleting="deletionTimestamp" in metadata,
+        owner_uid=controller_uid(raw, "ScheduledJob"),
+        spec=JobRunSpec.model_validate(raw["spec"]),
+        status=status,
+    )
+
+
+def read_job(raw: Object) -> Job:
+    """Read a batch/v1 Job."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    finished = next(
+        (c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"),
+        None,
+    )
+    finished_at = None
+    if finished is not None:
+        text = status.get("completionTime") or finished.get("lastTransitionTime")
+        finished_at = instant(text) if text else None
+    return Job(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        run_uid=controller_uid(raw, "JobRun"),
+        created=instant(metadata["creationTimestamp"]),
+        deleting="deletionTimestamp" in metadata,
+        active=(status.get("active") or 0) + (status.get("terminating") or 0),
+        finished=finished is not None,
+        succeeded=finished is not None and finished["type"] == "Complete",
+        reason=(finished or {}).get("reason") or "",
+        message=(finished or {}).get("message") or "",
+        finished_at=finished_at,
+    )

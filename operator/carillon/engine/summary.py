@@ -1,0 +1,291 @@
+"""The definition's status: what happened, what is happening, what comes next, for people and for `kubectl get`."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from carillon.api.conditions import Condition
+from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
+from carillon.api.scheduledjob import (
+    ActiveRun,
+    Counts,
+    Display,
+    Execution,
+    JobClass,
+    ScheduledJobStatus,
+    Skip,
+    TriggerStatus,
+)
+from carillon.engine.due import MISSED_AFTER, Resolution, anchored, coalesce
+from carillon.engine.model import Definition, Observations, Run
+from carillon.engine.retention import recorded
+
+HISTORY_LINES = 20
+NEXT_EXECUTIONS = 5
+ACTIVE_LINES = 50
+HISTORY_MESSAGE_LENGTH = 256
+ACCEPTED, INVALID_SPEC, TEMPLATE_REFUSED, CHECKING = "Accepted", "InvalidSpec", "JobTemplateRefused", "Checking"
+_OUTCOMES = (Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A run together with the status that the decision gives it."""
+
+    run: Run
+    status: JobRunStatus
+
+    @property
+    def phase(self) -> Phase:
+        """The phase after the decision."""
+        return Phase(self.status.phase) if self.status.phase else Phase.SCHEDULED
+
+
+def summarise(
+    definition: Definition,
+    *,
+    currents: Sequence[Current],
+    holders: int,
+    resolution: Resolution,
+    suspended_since: datetime | None,
+    auto_start_run: str | None,
+    observations: Observations,
+    now: datetime,
+) -> ScheduledJobStatus:
+    """Build the status that the definition should have; equal to the present one when nothing changed."""
+    old = definition.status
+    finished = [c for c in currents if c.phase.finished]
+    unrecorded = sorted(
+        (c for c in finished if not recorded(old, _as_finished(c))), key=lambda c: c.status.completion_time or now
+    )
+    history, recorded_through = _history(old, unrecorded)
+    last = _last_execution(old, currents)
+    skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
+    unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
+    overdue = _overdue(resolution, unfinished, now)
+    conditions = _conditions(definition, last, overdue, observations, now)
+    upcoming = () if definition.suspended or definition.invalid else _next(definition, resolution.watermarks, now)
+    return ScheduledJobStatus(
+        observed_generation=definition.generation,
+        display=_display(definition, conditions, unfinished, overdue, last, upcoming),
+        next_executions=upcoming,
+        last_execution=last,
+        last_schedule_time=_latest(
+            [old.last_schedule_time], (c.run.spec.scheduled_time for c in currents if c.status.start_time)
+        ),
+        last_successful_time=_latest([old.last_successful_time], _ends(finished, Phase.SUCCEEDED)),
+        last_failed_time=_latest([old.last_failed_time], _ends(finished, Phase.FAILED)),
+        active=tuple(ActiveRun(name=c.run.name, phase=c.phase.value) for c in unfinished[:ACTIVE_LINES]),
+        counts=_counts(old.counts, unrecorded, resolution.skips, holders),
+        history=history,
+        recorded_through=recorded_through,
+        skips=skips,
+        triggers=resolution.watermarks if not _unreadable(definition) else old.triggers,
+        suspended_since=suspended_since,
+        auto_start_run=auto_start_run,
+        conditions=conditions,
+    )
+
+
+def _unreadable(definition: Definition) -> bool:
+    return definition.spec is None or len(definition.triggers) != len(definition.spec.triggers)
+
+
+def _as_finished(current: Current) -> Run:
+    run = current.run
+    return Run(
+        namespace=run.namespace,
+        name=run.name,
+        uid=run.uid,
+        resource_version=run.resource_version,
+        created=run.created,
+        deleting=run.deleting,
+        owner_uid=run.owner_uid,
+        spec=run.spec,
+        status=current.status,
+    )
+
+
+def _execution(current: Current) -> Execution:
+    run, status = current.run, current.status
+    trigger = run.spec.trigger
+    return Execution(
+        run=run.name,
+        uid=run.uid,
+        trigger=trigger.name or trigger.type.value,
+        phase=current.phase.value,
+        reason=status.reason,
+        message=status.message[-HISTORY_MESSAGE_LENGTH:],
+        exit_code=status.steps[0].exit_code if status.steps else None,
+        scheduled_time=run.spec.scheduled_time,
+        start_time=status.start_time,
+        completion_time=status.completion_time,
+    )
+
+
+def _history(old: ScheduledJobStatus, unrecorded: Sequence[Current]) -> tuple[tuple[Execution, ...], datetime | None]:
+    lines = [_execution(c) for c in reversed(unrecorded)] + list(old.history)
+    kept, dropped = lines[:HISTORY_LINES], lines[HISTORY_LINES:]
+    through = _latest([old.recorded_through], (line.completion_time for line in dropped))
+    return tuple(kept), through
+
+
+def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Execution | None:
+    began = [c for c in currents if c.status.start_time is not None]
+    newest = max(began, key=lambda c: (c.status.start_time or c.run.created, c.run.created, c.run.name), default=None)
+    before = old.last_execution
+    if newest is None:
+        return before
+    if before is not None and before.uid != newest.run.uid and before.start_time and newest.status.start_time:
+        if before.start_time > newest.status.start_time:
+            return before
+    return _execution(newest)
+
+
+def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], holders: int) -> Counts:
+    ended = [c.phase for c in unrecorded]
+    return Counts(
+        active=holders,
+        succeeded=old.succeeded + ended.count(Phase.SUCCEEDED),
+        failed=old.failed + ended.count(Phase.FAILED),
+        stopped=old.stopped + ended.count(Phase.STOPPED),
+        skipped=old.skipped + ended.count(Phase.SKIPPED) + sum(skip.count for skip in skips),
+    )
+
+
+def _overdue(resolution: Resolution, unfinished: Sequence[Current], now: datetime) -> datetime | None:
+    """The oldest due time whose run should have started 60 s ago and has not."""
+    waiting = [due.instant for due in resolution.fire]
+    waiting += [
+        c.run.spec.scheduled_time for c in unfinished if c.run.spec.scheduled_time and c.status.start_time is None
+    ]
+    return min((instant for instant in waiting if now - instant > MISSED_AFTER), default=None)
+
+
+def _next(definition: Definition, marks: tuple[TriggerStatus, ...], now: datetime) -> tuple[datetime, ...]:
+    streams = (
+        trigger.schedule.upcoming(max(now, mark.handled_through), NEXT_EXECUTIONS)
+        for trigger, mark in anchored(definition, marks)
+    )
+    merged = dict.fromkeys(heapq.merge(*streams))
+    return tuple(islice(merged, NEXT_EXECUTIONS))
+
+
+def template_verdict(definition: Definition, observations: Observations) -> str | None:
+    """Why the API server refuses the Job template; empty when it does not; None when that is not known yet."""
+    check = observations.template_check
+    if check is not None and check.generation == definition.generation:
+        return check.error
+    ready = _condition(definition.status.conditions, "Ready")
+    if ready is not None and ready.observed_generation == definition.generation and ready.reason == ACCEPTED:
+        return ""
+    return None
+
+
+def _condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def _conditions(
+    definition: Definition,
+    last: Execution | None,
+    overdue: datetime | None,
+    observations: Observations,
+    now: datetime,
+) -> tuple[Condition, ...]:
+    verdict = template_verdict(definition, observations)
+    wanted: list[tuple[str, str, str, str]] = []
+    if definition.invalid:
+        wanted += [
+            ("Ready", "False", INVALID_SPEC, definition.invalid),
+            ("Stalled", "True", INVALID_SPEC, definition.invalid),
+        ]
+    elif verdict is None:
+        wanted.append(("Ready", "Unknown", CHECKING, "the Job template has not been checked by the API server yet"))
+    elif verdict:
+        wanted += [("Ready", "False", TEMPLATE_REFUSED, verdict), ("Stalled", "True", TEMPLATE_REFUSED, verdict)]
+    else:
+        wanted.append(("Ready", "True", ACCEPTED, "the definition is accepted"))
+    if last is not None and last.phase in _OUTCOMES:
+        succeeded = last.phase == Phase.SUCCEEDED
+        text = f"{last.run}: {last.message}" if last.message else last.run
+        wanted.append(("LastRunSucceeded", "True" if succeeded else "False", last.reason or last.phase, text))
+    elif (kept := _condition(definition.status.conditions, "LastRunSucceeded")) is not None:
+        wanted.append((kept.type, kept.status, kept.reason, kept.message))
+    if overdue is not None:
+        text = f"due at {overdue:%Y-%m-%d %H:%M:%SZ} and not started"
+        wanted.append(("OnTime", "False", "Overdue", text))
+    else:
+        wanted.append(("OnTime", "True", "StartedOnTime", "every run that was due has started or is accounted for"))
+    return tuple(_carry(definition, *item, now=now) for item in wanted)
+
+
+def _carry(definition: Definition, kind: str, status: str, reason: str, message: str, *, now: datetime) -> Condition:
+    old = _condition(definition.status.conditions, kind)
+    since = old.last_transition_time if old is not None and old.status == status else now.replace(microsecond=0)
+    return Condition(
+        type=kind,
+        status=status,
+        observed_generation=definition.generation,
+        last_transition_time=since,
+        reason=reason,
+        message=message[:1024],
+    )
+
+
+def _display(
+    definition: Definition,
+    conditions: Iterable[Condition],
+    unfinished: Sequence[Current],
+    overdue: datetime | None,
+    last: Execution | None,
+    upcoming: Sequence[datetime],
+) -> Display:
+    spec = definition.spec
+    ready = _condition(conditions, "Ready")
+    phases = {c.phase for c in unfinished}
+    if ready is not None and ready.status == "False":
+        state = "Invalid"
+    elif Phase.RUNNING in phases:
+        state = "Running"
+    elif Phase.QUEUED in phases:
+        state = "Queued"
+    elif definition.suspended:
+        state = "Disabled"
+    elif overdue is not None:
+        state = "Overdue"
+    elif last is not None and last.phase in _OUTCOMES:
+        state = last.phase
+    else:
+        state = "Waiting"
+    system = spec is not None and spec.class_ is JobClass.SYSTEM
+    return Display(
+        trigger="Periodic" if spec is not None and spec.triggers else TriggerType.MANUAL.value,
+        label=(spec.label if spec is not None else "") or definition.key.name,
+        owner=(spec.owner if spec is not None else "") or ("system" if system else ""),
+        last_execution=_shown(last.start_time if last is not None else None),
+        status=state,
+        next=_shown(upcoming[0] if upcoming else None),
+        schedule=", ".join(trigger.text for trigger in definition.triggers)[:300],
+    )
+
+
+def _shown(instant: datetime | None) -> str:
+    if instant is None:
+        return ""
+    return f"{instant:%Y-%m-%d %H:%MZ}" if instant.second == 0 else f"{instant:%Y-%m-%d %H:%M:%SZ}"
+
+
+def _ends(finished: Iterable[Current], phase: Phase) -> Iterable[datetime | None]:
+    return (c.status.completion_time for c in finished if c.phase is phase)
+
+
+def _latest(old: Iterable[datetime | None], new: Iterable[datetime | None]) -> datetime | None:
+    return max((instant for instant in (*old, *new) if instant is not None), default=None)
+
+
+def second(now: datetime) -> datetime:
+    """The moment as the API keeps it: whole seconds."""
+    return now - timedelta(microseconds=now.microsecond)
