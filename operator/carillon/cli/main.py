@@ -1,7 +1,6 @@
 """`carillon`: the operator, and the tasks that the chart's system jobs run."""
 
 import asyncio
-import sys
 from typing import Annotated
 
 import typer
@@ -66,7 +65,3 @@ def operator(context: typer.Context) -> None:
 def main() -> None:
     """Run the command line."""
     app(prog_name="carillon")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

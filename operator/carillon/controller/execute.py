@@ -128,7 +128,7 @@ class Executor:
         wanted = body["metadata"]["ownerReferences"][0]["uid"]
         spec, asked = read_run(raw).spec, body["spec"]
         due = raw["spec"].get("scheduledTime")
-        return (
+        return bool(
             controller_uid(raw, "ScheduledJob") == wanted
             and due == asked.get("scheduledTime")
             and spec.trigger.type == asked["trigger"]["type"]

@@ -38,11 +38,11 @@ async def watch_definitions(
     """
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=registry)  # type: ignore[arg-type]
+    @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(configuration())
 
-    @kopf.on.event(GROUP, VERSION, "scheduledjobs", registry=registry)  # type: ignore[arg-type]
+    @kopf.on.event(GROUP, VERSION, "scheduledjobs", registry=registry)
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
         raw: dict[str, Any] = dict(event["object"])
         if event["type"] == "DELETED":

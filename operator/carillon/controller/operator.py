@@ -126,7 +126,7 @@ class Operator:
         """Serve until a signal asks to stop; then hand the lease back.
 
         Raises:
-            Exception: a part that the operator cannot work without has failed; the process should end, and be restarted.
+            Exception: a part that the operator cannot work without has failed; the process should end.
         """
         loop = asyncio.get_running_loop()
         probes = Probes(metrics=self._metrics, alive=self._alive, ready=self._ready, refresh=self._refresh)
@@ -199,7 +199,7 @@ class Operator:
         )
 
     async def _compare_definitions(self) -> None:
-        """Compare the ScheduledJobs with a list: at once to be complete, then slowly, for kopf misses deletions on a 410."""
+        """Compare with a list: at once, to be complete, then slowly, for kopf tells of no deletion after a 410."""
         while True:
             try:
                 for namespace in self._namespaces:

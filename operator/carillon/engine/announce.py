@@ -1,6 +1,7 @@
 """What people are told by Kubernetes Events, on the run and on its definition."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import JobRunStatus, Phase
@@ -20,7 +21,8 @@ def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) 
     stalls = phase is Phase.RUNNING and status.reason != ""
     if stalls:
         reason = status.reason
-    severity = "Warning" if phase in _WARNINGS or stalls or status.reason == "JobRefused" else "Normal"
+    alarming = phase in _WARNINGS or stalls or status.reason == "JobRefused"
+    severity: Literal["Normal", "Warning"] = "Warning" if alarming else "Normal"
     text = _text(status, phase)
     events = [Emit("JobRun", run.name, run.uid, severity, reason, text)]
     if definition is not None:
@@ -33,7 +35,7 @@ def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) 
 def _text(status: JobRunStatus, phase: Phase) -> str:
     if phase is Phase.RUNNING and not status.reason:
         return f"made Job {status.steps[0].job}"
-    words = [part for part in (status.reason, status.message) if part]
+    words = [part for part in (status.reason, "; ".join(status.message.split("\n"))) if part]
     if phase is Phase.FAILED and status.steps and status.steps[0].exit_code:
         words.insert(1, f"exit code {status.steps[0].exit_code}")
     return ": ".join(words)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import TriggerStatus
-from carillon.engine.due import MISSED_AFTER, anchored
+from carillon.engine.due import MISSED_AFTER, SKIP_LINES, bound, names_instant
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 
 WINDOW = timedelta(days=1)
@@ -60,24 +60,16 @@ def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> l
     if definition.suspended:
         return []
     marks = {mark.name: mark for mark in definition.status.triggers}
-    pairs = [(t, marks[t.name]) for t in definition.triggers if t.name in marks]
-    findings = [
-        Finding(subject, f"trigger {t.name}: no watermark is recorded")
-        for t in definition.triggers
-        if t.name not in marks
-    ]
+    findings: list[Finding] = []
     accounted = {run.spec.scheduled_time for run in runs if run.spec.scheduled_time}
     accounted |= {line.scheduled_time for line in definition.status.history if line.scheduled_time}
-    for trigger, mark in anchored_pairs(definition, pairs):
-        findings += _trigger(subject, definition, trigger, mark, accounted, now)
+    for trigger in definition.triggers:
+        mark = marks.get(trigger.name)
+        if mark is None:
+            findings.append(Finding(subject, f"trigger {trigger.name}: no watermark is recorded"))
+        else:
+            findings += _trigger(subject, definition, bound(trigger, mark), mark, accounted, now)
     return findings
-
-
-def anchored_pairs(
-    definition: Definition, pairs: Sequence[tuple[PlannedTrigger, TriggerStatus]]
-) -> tuple[tuple[PlannedTrigger, TriggerStatus], ...]:
-    """Bind each trigger to its watermark."""
-    return anchored(definition, [mark for _, mark in pairs]) if len(pairs) == len(definition.triggers) else ()
 
 
 def _trigger(
@@ -100,39 +92,27 @@ def _trigger(
         findings.append(
             Finding(subject, f"trigger {trigger.name}: due at {rfc3339(late)}, and neither run nor recorded as skipped")
         )
-    # Records are bounded: a due time older than all of them is covered by the watermark alone.
-    lines = [skip for skip in definition.status.skips if skip.trigger == trigger.name]
-    records = [*accounted, *(skip.from_ for skip in lines)]
-    oldest = min(records, default=now)
-    full = len(definition.status.history) >= 20 or len(definition.status.skips) >= 20
-    start = max(mark.since, now - WINDOW, oldest - timedelta(seconds=1) if full else mark.since)
-    end = min(mark.handled_through, now)
+    start, end = _recorded_since(definition, mark, now), min(mark.handled_through, now)
     if end <= start:
         return findings
+    lines = [skip for skip in definition.status.skips if skip.trigger == trigger.name and skip.to > start]
     due = trigger.schedule.count(start, end)
-    ran = sum(start < instant <= end and _names(trigger, instant) for instant in accounted)
-    skipped = sum(
-        skip.count if skip.from_ > start else trigger.schedule.count(start, skip.to)
-        for skip in lines
-        if skip.to > start
-    )
-    missing = due - ran - skipped
-    if missing > 0 and not full and not _pruned(definition):
-        findings.append(
-            Finding(
-                subject,
-                f"trigger {trigger.name}: {missing} of {due} due times since {rfc3339(start)} have neither a run nor a skip",
-            )
-        )
+    ran = sum(start < instant <= end and names_instant(trigger, instant) for instant in accounted)
+    skipped = sum(trigger.schedule.count(max(start, skip.from_ - timedelta(seconds=1)), skip.to) for skip in lines)
+    if ran + skipped < due:
+        text = f"{due - ran - skipped} of {due} due times since {rfc3339(start)} have neither a run nor a skip"
+        findings.append(Finding(subject, f"trigger {trigger.name}: {text}"))
     return findings
 
 
-def _pruned(definition: Definition) -> bool:
-    return definition.status.recorded_through is not None
-
-
-def _names(trigger: PlannedTrigger, instant: datetime) -> bool:
-    return trigger.schedule.next_after(instant - timedelta(seconds=1)) == instant
+def _recorded_since(definition: Definition, mark: TriggerStatus, now: datetime) -> datetime:
+    """The moment after which the bounded records of a definition are complete: what is older may have left them."""
+    moments = [mark.since, now - WINDOW]
+    if definition.status.recorded_through is not None:
+        moments.append(definition.status.recorded_through)
+    if len(definition.status.skips) >= SKIP_LINES:
+        moments.append(definition.status.skips[-1].to)
+    return max(moments)
 
 
 def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
@@ -177,7 +157,8 @@ def report(definitions: Sequence[Definition], now: datetime) -> Report:
             if line.phase == Phase.FAILED:
                 code = f" (exit code {line.exit_code})" if line.exit_code is not None else ""
                 words = line.message.strip().splitlines()[-1] if line.message.strip() else ""
-                text = f"{rfc3339(line.completion_time)}  {definition.key.namespace}/{line.run}  {line.reason}{code}  {words}"
+                run = f"{definition.key.namespace}/{line.run}"
+                text = f"{rfc3339(line.completion_time)}  {run}  {line.reason}{code}  {words}"
                 failures.append((line.completion_time, text.rstrip()))
         overdue += [
             f"{definition.key}  {condition.message}"

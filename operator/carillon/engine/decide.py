@@ -30,7 +30,7 @@ from carillon.engine.plan import (
 )
 from carillon.engine.progress import advance
 from carillon.engine.retention import expired
-from carillon.engine.runstatus import run_status_body
+from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.starting import AUTO_START, Slots, in_order, skipped, start
 from carillon.engine.summary import INVALID_SPEC, Current, second, summarise, template_verdict
 
@@ -131,7 +131,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         now=second(now),
     )
     if status != definition.status:
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = status_body(status)
         draft.definition_writes.append(WriteDefinitionStatus(definition.resource_version, body))
         draft.definition_writes += announce_skips(definition, resolution.skips)
         draft.definition_writes += announce_state(definition, status)

@@ -106,16 +106,16 @@ def resolve(
     if late_newest is not None and not fresh:
         names = tuple(t.name for t, m in pairs if m.handled_through < late_newest and names_instant(t, late_newest))
         candidates = [Due(late_newest, names)]
-    for due in candidates:
-        if due.instant in ran:
-            chosen.add(due.instant)
-        elif deadline is not None and due.instant < deadline:
-            refused[due.instant] = SkipReason.DEADLINE_EXCEEDED
+    for candidate in candidates:
+        if candidate.instant in ran:
+            chosen.add(candidate.instant)
+        elif deadline is not None and candidate.instant < deadline:
+            refused[candidate.instant] = SkipReason.DEADLINE_EXCEEDED
         elif busy:
-            refused[due.instant] = SkipReason.CONCURRENCY_FORBID
+            refused[candidate.instant] = SkipReason.CONCURRENCY_FORBID
         else:
-            fire.append(due)
-            chosen.add(due.instant)
+            fire.append(candidate)
+            chosen.add(candidate.instant)
             busy = definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID
 
     waiting = {due.instant for due in fire}

@@ -65,6 +65,7 @@ class Run:
     name: str
     uid: str
     resource_version: str
+    generation: int
     created: datetime
     deleting: bool
     owner_uid: str

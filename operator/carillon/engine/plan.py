@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 Body = dict[str, Any]
 
@@ -80,8 +80,7 @@ class Emit:
     """ScheduledJob or JobRun."""
     name: str
     uid: str
-    type: str
-    """Normal or Warning."""
+    type: Literal["Normal", "Warning"]
     reason: str
     message: str
 

@@ -55,7 +55,7 @@ def report(pods: Sequence[Object], found: Culprit | None, last_words: str) -> Po
     """
     left = remaining(pods)
     if found is None:
-        evicted = next((p["status"] for p in pods if (p.get("status") or {}).get("phase") == "Failed"), {})
+        evicted: Object = next((p["status"] for p in pods if (p.get("status") or {}).get("phase") == "Failed"), {})
         return PodReport(remaining=left, reason=evicted.get("reason") or "", message=evicted.get("message") or "")
     reason = "" if found.reason == "Error" else found.reason
     return PodReport(

@@ -1,4 +1,4 @@
-"""Kubernetes' JSON in, frozen values out. What is wrong with a definition is said in words: one never stops the others."""
+"""Kubernetes' JSON in, frozen values out. What is wrong with a definition is said in words, and stops no other."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -116,6 +116,7 @@ def read_run(raw: Object) -> Run:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 1),
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         owner_uid=controller_uid(raw, "ScheduledJob"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from carillon.api.base import StatusModel
 from carillon.api.conditions import Condition
 from carillon.api.jobrun import JobRunStatus, Phase
 from carillon.engine.model import Run
@@ -22,6 +23,7 @@ def run_status_body(run: Run, status: JobRunStatus) -> tuple[dict[str, Any], tup
             Condition(
                 type=kind,
                 status=value,
+                observed_generation=run.generation,
                 last_transition_time=status.completion_time,
                 reason=reason,
                 message=status.message[:1024],
@@ -29,4 +31,22 @@ def run_status_body(run: Run, status: JobRunStatus) -> tuple[dict[str, Any], tup
             for kind, value in (("Finished", "True"), ("Succeeded", succeeded))
         )
         status = status.model_copy(update={"conditions": conditions})
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True), outcome
+    return status_body(status), outcome
+
+
+def status_body(status: StatusModel) -> dict[str, Any]:
+    """Write a status as JSON; what is empty is left out, so that people see only what there is to see."""
+    return _compact(status.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _compact(value: dict[str, Any]) -> dict[str, Any]:
+    compact: dict[str, Any] = {}
+    for key, item in value.items():
+        if item in ("", []):
+            continue
+        if isinstance(item, dict):
+            item = _compact(item)
+        elif isinstance(item, list):
+            item = [_compact(member) if isinstance(member, dict) else member for member in item]
+        compact[key] = item
+    return compact

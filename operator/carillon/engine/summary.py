@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -58,7 +58,8 @@ def summarise(
     old = definition.status
     finished = [c for c in currents if c.phase.finished]
     unrecorded = sorted(
-        (c for c in finished if not recorded(old, _as_finished(c))), key=lambda c: c.status.completion_time or now
+        (c for c in finished if not recorded(old, replace(c.run, status=c.status))),
+        key=lambda c: c.status.completion_time or now,
     )
     history, recorded_through = _history(old, unrecorded)
     last = _last_execution(old, currents)
@@ -93,21 +94,6 @@ def _unreadable(definition: Definition) -> bool:
     return definition.spec is None or len(definition.triggers) != len(definition.spec.triggers)
 
 
-def _as_finished(current: Current) -> Run:
-    run = current.run
-    return Run(
-        namespace=run.namespace,
-        name=run.name,
-        uid=run.uid,
-        resource_version=run.resource_version,
-        created=run.created,
-        deleting=run.deleting,
-        owner_uid=run.owner_uid,
-        spec=run.spec,
-        status=current.status,
-    )
-
-
 def _execution(current: Current) -> Execution:
     run, status = current.run, current.status
     trigger = run.spec.trigger
@@ -138,10 +124,10 @@ def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Exe
     before = old.last_execution
     if newest is None:
         return before
-    if before is not None and before.uid != newest.run.uid and before.start_time and newest.status.start_time:
-        if before.start_time > newest.status.start_time:
-            return before
-    return _execution(newest)
+    execution = _execution(newest)
+    if before is not None and before.start_time and execution.start_time and before.start_time > execution.start_time:
+        return before
+    return execution
 
 
 def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], holders: int) -> Counts:

@@ -1,0 +1,79 @@
+# Every target installs what it needs; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CLUSTER ?= default
+K8S_VERSION ?= v1.36.3
+TEST_CLUSTER ?= test
+export K8S_VERSION
+
+BIN := .venv/bin
+READY := .venv/.ready
+TOOLS := hack/cluster/tools
+CODE := operator/carillon tests hack/cluster/localcluster hack/jobtemplate
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  CLUSTER=name (default: $(CLUSTER); current: the kubeconfig in force), K8S_VERSION=$(K8S_VERSION)"
+
+venv: $(READY) ## Install the pinned dependencies into .venv
+$(READY): requirements/development.lock pyproject.toml hack/venv
+	@hack/venv $(PYTHON)
+	@touch $@
+
+## What is checked ---------------------------------------------------------------------------------------------------
+
+check: $(READY) ## Lint, types, layers, CRDs in sync, the chart and its manifests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/carillon tests
+	cd hack/cluster && ../../$(BIN)/mypy --strict localcluster
+	$(BIN)/lint-imports
+	$(BIN)/python -m carillon.api.crd --check
+	hack/sync-chart-crds --check
+	hack/cluster/build-tools helm
+	$$(hack/cluster/which helm) lint --strict charts/carillon
+	$(BIN)/python hack/validate-manifests
+
+crds: $(READY) ## Generate crds/ and the chart's copy from the pydantic models
+	$(BIN)/python -m carillon.api.crd
+	hack/sync-chart-crds
+
+job-template-schema: $(READY) ## Extract the Job template's schema from Kubernetes' OpenAPI document
+	$(BIN)/python hack/jobtemplate/extract.py
+
+lock: $(READY) ## Pin the dependencies anew (versions and hashes)
+	hack/lock
+
+## What is tested ----------------------------------------------------------------------------------------------------
+
+test: $(READY) ## All tests: units, then a real API server, then real pods
+	@hack/test $(TEST_CLUSTER)
+
+test-unit: $(READY) ## The tests that need no cluster
+	$(BIN)/pytest tests/unit
+
+bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 ScheduledJobs
+	$(BIN)/python -m tests.bench.idle
+
+bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
+	$(BIN)/python -m tests.bench.latency
+
+## A real cluster ----------------------------------------------------------------------------------------------------
+
+cluster: ## Bring up a real cluster on this machine
+	@hack/cluster/up --name $(CLUSTER)
+
+cluster-down: ## End it, and leave nothing behind
+	@hack/cluster/down --name $(CLUSTER)
+
+image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
+	@hack/cluster/build-image
+
+demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
+	@hack/demo --cluster $(CLUSTER)
+
+.PHONY: help venv check crds job-template-schema lock test test-unit bench-idle bench-latency cluster cluster-down image demo

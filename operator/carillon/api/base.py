@@ -1,0 +1,46 @@
+"""What every model of the API shares: camelCase names on the wire, no unknown fields, values that do not change."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+GROUP = "carillon.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class ApiModel(BaseModel):
+    """A piece of a custom resource; frozen, so that decisions can share it without copying."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class StatusModel(ApiModel):
+    """A piece of a status; unknown fields are let through, for a newer operator may have written them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+def keyed_by(*keys: str) -> JsonDict:
+    """Schema of a list whose items are told apart by `keys`: no two alike, and server-side apply merges by them."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+def rfc3339(instant: datetime) -> str:
+    """Write an aware datetime as Kubernetes does: UTC, whole seconds, `Z`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _to_utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC)
+
+
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(_to_utc),
+    PlainSerializer(rfc3339, return_type=str),
+    Field(description="An instant in UTC, RFC 3339, whole seconds.", json_schema_extra={"maxLength": 40}),
+]

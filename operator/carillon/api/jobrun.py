@@ -1,0 +1,104 @@
+"""JobRun: one execution of a ScheduledJob. The intent, its progress and its record; creating one is Run Now."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from carillon.api.base import ApiModel, Instant, StatusModel, keyed_by
+from carillon.api.conditions import Condition
+
+
+class TriggerType(StrEnum):
+    """Why the run exists; Periodic is made by the operator only."""
+
+    MANUAL = "Manual"
+    PERIODIC = "Periodic"
+
+
+class Phase(StrEnum):
+    """Where a run stands. An empty phase counts as Scheduled: written, and not decided yet."""
+
+    SCHEDULED = "Scheduled"
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    SKIPPED = "Skipped"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can happen to the run any more."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED)
+
+
+class RunTrigger(ApiModel):
+    """Why the run exists."""
+
+    type: TriggerType = Field(
+        default=TriggerType.MANUAL,
+        description="Manual (default): someone created the JobRun. Periodic: a trigger of the ScheduledJob was due; "
+        "such runs are created by the operator.",
+    )
+    name: str = Field(
+        default="", max_length=64, description="Name of the ScheduledJob's trigger that was due, or autoStart."
+    )
+
+
+class JobRunSpec(ApiModel):
+    """What was asked for; it does not change."""
+
+    scheduled_job: str = Field(
+        min_length=1, max_length=52, description="Name of the ScheduledJob to run, in the same namespace."
+    )
+    scheduled_time: Instant | None = Field(
+        default=None, description="The due time of a Periodic run, RFC 3339. Not for Manual runs, which start now."
+    )
+    trigger: RunTrigger = Field(
+        default=RunTrigger(), description="Why the run exists. Leave it out for a manual run (Run Now)."
+    )
+    force: bool = Field(
+        default=False, description="Run even when the ScheduledJob is disabled (spec.suspend). Default: false."
+    )
+
+
+class StepStatus(StatusModel):
+    """One Job of the run."""
+
+    name: str = Field(max_length=63, description="Name of the step.")
+    phase: str = Field(default="", max_length=16, description="Where the step stands; the words are those of the run.")
+    job: str = Field(default="", max_length=63, description="Name of the Job; written once it was made.")
+    job_uid: str = Field(default="", alias="jobUID", max_length=36, description="UID of the Job.")
+    exit_code: int | None = Field(
+        default=None,
+        description="Exit code of the container that failed, or 0.",
+        json_schema_extra={"format": "int32"},
+    )
+    message: str = Field(default="", max_length=4096, description="The last words of the container that failed.")
+    start_time: Instant | None = Field(default=None, description="When the Job was made.")
+    completion_time: Instant | None = Field(default=None, description="When the Job finished.")
+
+
+class JobRunStatus(StatusModel):
+    """How the run goes, or went."""
+
+    phase: str = Field(
+        default="",
+        max_length=16,
+        description="Scheduled (also when empty), Queued, Running, Succeeded, Failed, Stopped or Skipped.",
+    )
+    reason: str = Field(default="", max_length=64, description="One word why the run is in its phase.")
+    message: str = Field(
+        default="", max_length=4096, description="In words; of a failed run, the end of what the container said."
+    )
+    start_time: Instant | None = Field(default=None, description="When the first Job was made.")
+    completion_time: Instant | None = Field(default=None, description="When the run finished.")
+    steps: tuple[StepStatus, ...] = Field(
+        default=(), max_length=30, description="The Jobs of the run.", json_schema_extra=keyed_by("name")
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Finished: True when nothing can happen any more, however it ended. Succeeded: True or False then.",
+        json_schema_extra=keyed_by("type"),
+    )

@@ -1,0 +1,159 @@
+"""The CEL rules of the CRDs: what a schema cannot say, told at apply, by field and with the cure.
+
+A rule never refuses what the operator would accept: the shapes of cron, interval and at are a first look, and the
+parsers of `carillon.schedule` have the last word (Ready=False, with theirs). The API server bounds the cost of a rule
+by the maximum lengths in the schema, so every string and list that a rule touches has one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
+
+_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
+_MACROS = "yearly annually monthly weekly daily midnight hourly"
+_CRON_FIELD = rf"([0-9*?,/#()hlw-]|{'|'.join(_NAMES.split())})+"
+CRON_SHAPE = rf"(?i)^\s*({_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}|@({'|'.join(_MACROS.split())}|every\s+\S+))\s*$"
+INTERVAL_SHAPE = r"(?i)^\s*R[0-9]*/[^/]+/[^/]+$"
+INSTANT_SHAPE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.,]+([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One entry of x-kubernetes-validations, at a path below the root of the object (`items` enters a list)."""
+
+    path: str
+    rule: str
+    message: str
+    message_expression: str | None = None
+    """CEL for the message, where it can say what was found; `message` stands in when it fails."""
+    field_path: str | None = None
+    """The field to blame, below `path`; `path` itself when empty."""
+    reason: str = "FieldValueInvalid"
+
+    def document(self) -> dict[str, Any]:
+        """The rule as the CRD has it."""
+        written = {
+            "rule": self.rule,
+            "message": self.message,
+            "messageExpression": self.message_expression,
+            "fieldPath": self.field_path,
+            "reason": self.reason,
+        }
+        return {key: value for key, value in written.items() if value is not None}
+
+
+_KINDS = ("cron", "interval", "at")
+_HAS_KINDS = f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}]"
+
+
+def _found_kinds() -> str:
+    """CEL for ` none`, ` cron and at` and the like; by `+`, for the API server takes what join() gives as unbounded."""
+    parts = [f"({_HAS_KINDS}.exists(is, is) ? '' : ' none')"]
+    for place, kind in enumerate(_KINDS):
+        earlier = " || ".join(f"has(self.{other})" for other in _KINDS[:place]) or "false"
+        parts.append(f"(has(self.{kind}) ? ({earlier} ? ' and {kind}' : ' {kind}') : '')")
+    return " + ".join(parts)
+
+
+_RESTART_POLICY = "self.spec.template.spec.restartPolicy"
+
+SCHEDULED_JOB_RULES = (
+    Rule(
+        path="",
+        rule=f"self.metadata.name.size() <= {SCHEDULED_JOB_NAME_LENGTH}",
+        message=f"use at most {SCHEDULED_JOB_NAME_LENGTH} characters",
+        # Without the number found: the API server takes the length of string(int) as unbounded, and refuses the CRD.
+        message_expression="'found ' + self.metadata.name + ', which is too long; use at most "
+        f"{SCHEDULED_JOB_NAME_LENGTH} characters, because the names of its runs add a dash and ten digits'",
+        field_path=".metadata.name",
+    ),
+    Rule(
+        path="spec.autoStart",
+        rule="self == oldSelf",
+        message="spec.autoStart can only be set at creation; create a new ScheduledJob or a JobRun instead",
+    ),
+    Rule(
+        path="spec.triggers.items",
+        rule=f"{_HAS_KINDS}.exists_one(is, is)",
+        message="set exactly one of cron, interval and at",
+        message_expression=f"'found' + {_found_kinds()} + '; set exactly one of cron, interval and at'",
+    ),
+    Rule(
+        path="spec.triggers.items",
+        rule="has(self.cron) || !has(self.timeZone)",
+        message="timeZone goes with cron only; remove it, or use cron",
+        field_path=".timeZone",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="spec.triggers.items",
+        rule="has(self.cron) || !has(self.daylightSaving)",
+        message="daylightSaving goes with cron only; remove it, or use cron",
+        field_path=".daylightSaving",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="spec.triggers.items.cron",
+        rule=f"self.matches(r'{CRON_SHAPE}')",
+        message="write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *, "
+        "or a macro such as @daily",
+        message_expression="self.contains('TZ=') ? 'write the time zone into timeZone, and only the five fields here' "
+        ": 'write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *, "
+        "or a macro such as @daily'",
+    ),
+    Rule(
+        path="spec.triggers.items.interval",
+        rule=f"self.matches(r'{INTERVAL_SHAPE}')",
+        message="write R, the first instant and the period, for example R/2026-01-01T03:00:00+01:00/P1D",
+    ),
+    Rule(
+        path="spec.triggers.items.at",
+        rule=f"self.matches(r'{INSTANT_SHAPE}')",
+        message="write an instant with its offset, for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00",
+    ),
+    Rule(
+        path="spec.jobTemplate",
+        rule=f"has({_RESTART_POLICY}) && {_RESTART_POLICY} in ['Never', 'OnFailure']",
+        message="set Never or OnFailure",
+        message_expression=f"'found ' + (has({_RESTART_POLICY}) ? {_RESTART_POLICY} : 'nothing, which means Always') "
+        "+ '; set Never or OnFailure'",
+        field_path=".spec.template.spec.restartPolicy",
+    ),
+    Rule(
+        path="spec.jobTemplate",
+        rule="!has(self.spec.selector)",
+        message="remove it; Kubernetes makes the selector of each Job",
+        field_path=".spec.selector",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="spec.jobTemplate",
+        rule="!has(self.spec.manualSelector) || !self.spec.manualSelector",
+        message="remove it; Kubernetes makes the selector of each Job",
+        field_path=".spec.manualSelector",
+        reason="FieldValueForbidden",
+    ),
+)
+
+JOB_RUN_RULES = (
+    Rule(
+        path="spec",
+        rule="self == oldSelf",
+        message="the spec of a JobRun does not change; create a new JobRun instead",
+    ),
+    Rule(
+        path="spec",
+        rule="self.trigger.type != 'Periodic' || has(self.scheduledTime)",
+        message="set the due time of the Periodic run, or leave trigger out for a manual run",
+        field_path=".scheduledTime",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        path="spec",
+        rule="self.trigger.type != 'Manual' || !has(self.scheduledTime)",
+        message="remove it; a Manual run starts now, and only Periodic runs have a due time",
+        field_path=".scheduledTime",
+        reason="FieldValueForbidden",
+    ),
+)

@@ -1,0 +1,286 @@
+"""ScheduledJob: the definition. What to run, when, for whom and how."""
+
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from carillon.api.base import ApiModel, Instant, StatusModel, keyed_by
+from carillon.api.conditions import Condition
+
+YEAR_SECONDS = 31_536_000
+
+
+class JobClass(StrEnum):
+    """Who the job belongs to: the cluster (System: protected, not edited) or a person (User)."""
+
+    SYSTEM = "System"
+    USER = "User"
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What happens to a run that is due while another one of the same definition is active."""
+
+    ALLOW = "Allow"
+    FORBID = "Forbid"
+    REPLACE = "Replace"
+
+
+class DaylightSavingPolicy(StrEnum):
+    """How civil times that a clock change repeats or leaves out are read (design 3.4)."""
+
+    RUN_ONCE = "RunOnce"
+    WALL_CLOCK = "WallClock"
+
+
+class Trigger(ApiModel):
+    """One reason to run: a name, and exactly one of cron, interval and at."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Name of the trigger, unique in the definition; shown in runs, skips and events. Lower-case "
+        "letters, digits and dashes.",
+    )
+    cron: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Cron expression as CronJob reads it: minute, hour, day of month, month, day of week; or a macro "
+        'such as @daily. Example: "0 3 1 * *", at 03:00 on the first of each month.',
+    )
+    time_zone: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="IANA time zone in which cron is read. Only with cron. UTC when empty. Example: Europe/Paris.",
+    )
+    daylight_saving: DaylightSavingPolicy | None = Field(
+        default=None,
+        description="How clock changes are met. RunOnce (default): a time that the change leaves out runs once at its "
+        "end, a repeated one the first time only. WallClock: what CronJob does. Only with cron.",
+    )
+    interval: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="ISO 8601 repeating interval: R, the first instant, the period. "
+        'Example: "R/2026-01-01T03:00:00+01:00/P1D", every day at that time.',
+    )
+    at: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=40,
+        description='One instant, RFC 3339 with its offset. Example: "2026-12-24T18:00:00Z".',
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one_kind(self) -> Self:
+        kinds = [kind for kind in ("cron", "interval", "at") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            found = " and ".join(kinds) if kinds else "none"
+            raise ValueError(f"found {found}; set exactly one of cron, interval and at")
+        if kinds != ["cron"] and (self.time_zone is not None or self.daylight_saving is not None):
+            raise ValueError(
+                f"timeZone and daylightSaving go with cron only; remove them or replace {kinds[0]} by cron"
+            )
+        return self
+
+
+class Concurrency(ApiModel):
+    """How many runs of this definition may be active at a time."""
+
+    policy: ConcurrencyPolicy = Field(
+        default=ConcurrencyPolicy.FORBID,
+        description="Forbid (default): a run due while another is active is skipped. Allow: they overlap. "
+        "Replace: the active run is stopped, and the new one starts when it is gone.",
+    )
+
+
+class History(ApiModel):
+    """How many finished JobRuns are kept."""
+
+    succeeded: int = Field(default=3, ge=0, le=100, description="Succeeded JobRuns kept. Default: 3.")
+    failed: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="Failed and stopped JobRuns kept; as many skipped ones are kept beside them. Default: 3.",
+    )
+
+
+class ScheduledJobSpec(ApiModel):
+    """What to run, when, for whom and how."""
+
+    label: str = Field(default="", max_length=80, description="Name for people; the object's name is shown when empty.")
+    description: str = Field(default="", max_length=1024, description="What the job does, for people.")
+    owner: str = Field(
+        default="",
+        max_length=128,
+        description="Who answers for the job, for people. Shown as system when empty and the class is System.",
+    )
+    class_: JobClass = Field(
+        default=JobClass.USER,
+        alias="class",
+        description="User (default), or System: a job that keeps the cluster healthy. A System job can be suspended, "
+        "resumed and run by those who may edit, and changed only by those granted the verb administer.",
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Disabled: nothing fires, and a manual run is refused unless it sets force. Default: false.",
+    )
+    auto_start: bool = Field(
+        default=False,
+        description="Run once as soon as the definition is created (a suspended one: at its first resume). "
+        "Can be set at creation only. Default: false.",
+    )
+    triggers: tuple[Trigger, ...] = Field(
+        default=(),
+        max_length=16,
+        description="When the job runs by itself. None: it runs only when someone creates a JobRun.",
+        json_schema_extra=keyed_by("name"),
+    )
+    starting_deadline_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="A run that could not start within this many seconds of its due time is skipped, and the skip is "
+        "recorded. No limit when empty.",
+    )
+    concurrency: Concurrency = Field(default=Concurrency(), description="What happens when runs would overlap.")
+    timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="A run that takes longer than this many seconds from its first Job is ended and fails. "
+        "No limit when empty.",
+    )
+    history: History = Field(default=History(), description="How many finished JobRuns are kept.")
+    job_template: dict[str, Any] = Field(
+        description="The Job to make for each run, as in a CronJob (batch/v1 JobTemplateSpec). An existing "
+        "CronJob's jobTemplate can be copied here as it is.",
+        json_schema_extra={"x-job-template": True},
+    )
+
+    @field_validator("triggers")
+    @classmethod
+    def _unique_trigger_names(cls, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+        seen: set[str] = set()
+        for trigger in triggers:
+            if trigger.name in seen:
+                raise ValueError(f"found the name {trigger.name!r} twice; give each trigger its own name")
+            seen.add(trigger.name)
+        return triggers
+
+
+class Display(StatusModel):
+    """What the columns of kubectl get print."""
+
+    # Strings, because kubectl prints a `date` that lies in the future as `<invalid>`.
+
+    trigger: str = Field(default="", max_length=64, description="Manual, or what kind of trigger the job has.")
+    label: str = Field(default="", max_length=80, description="spec.label, or the name.")
+    owner: str = Field(default="", max_length=128, description="spec.owner, or system.")
+    last_execution: str = Field(default="", max_length=32, description="When the last run started.")
+    status: str = Field(
+        default="",
+        max_length=16,
+        description="The first that holds of Invalid, Running, Queued, Disabled, Overdue, the last outcome, Waiting.",
+    )
+    next: str = Field(default="", max_length=32, description="The next due time.")
+    schedule: str = Field(default="", max_length=300, description="The triggers in their own words.")
+
+
+class Execution(StatusModel):
+    """One line of history: what became of a run; it outlives the JobRun."""
+
+    run: str = Field(max_length=253, description="Name of the JobRun.")
+    uid: str = Field(default="", max_length=36, description="UID of the JobRun.")
+    trigger: str = Field(default="", max_length=64, description="Manual, or the name of the trigger.")
+    phase: str = Field(default="", max_length=16, description="How the run ended, or where it stands.")
+    reason: str = Field(default="", max_length=64, description="One word why.")
+    message: str = Field(default="", max_length=256, description="The beginning of the run's message.")
+    exit_code: int | None = Field(
+        default=None,
+        description="Exit code of the container that failed, or 0.",
+        json_schema_extra={"format": "int32"},
+    )
+    scheduled_time: Instant | None = Field(default=None, description="The due time, of a periodic run.")
+    start_time: Instant | None = Field(default=None, description="When the first Job was made.")
+    completion_time: Instant | None = Field(default=None, description="When the run finished.")
+
+
+class Skip(StatusModel):
+    """Due times that were seen and deliberately not run; neighbours with the same reason share a line."""
+
+    trigger: str = Field(max_length=64, description="Name of the trigger.")
+    from_: Instant = Field(alias="from", description="The first due time of the line.")
+    to: Instant = Field(description="The last due time of the line.")
+    count: int = Field(ge=1, description="How many due times the line stands for.")
+    reason: str = Field(max_length=32, description="Why they were not run, for example ConcurrencyForbid.")
+
+
+class TriggerStatus(StatusModel):
+    """How far a trigger has come: the watermark never passes a due time that is not resolved."""
+
+    name: str = Field(max_length=40, description="Name of the trigger.")
+    spec_hash: str = Field(
+        max_length=16, description="Changes when the trigger changes; it then counts anew, from since."
+    )
+    since: Instant = Field(description="The trigger counts due times after this instant.")
+    handled_through: Instant = Field(description="Every due time up to this instant is resolved: a run or a skip.")
+
+
+class Counts(StatusModel):
+    """Finished runs since the definition was created."""
+
+    active: int = Field(default=0, ge=0, description="Runs that hold a slot now.")
+    succeeded: int = Field(default=0, ge=0, description="Runs that succeeded.")
+    failed: int = Field(default=0, ge=0, description="Runs that failed.")
+    stopped: int = Field(default=0, ge=0, description="Runs that were stopped.")
+    skipped: int = Field(default=0, ge=0, description="Due times and manual runs that were not run, with a reason.")
+
+
+class ActiveRun(StatusModel):
+    """A run that is not finished."""
+
+    name: str = Field(max_length=253, description="Name of the JobRun.")
+    phase: str = Field(default="", max_length=16, description="Where it stands.")
+
+
+class ScheduledJobStatus(StatusModel):
+    """What happened, what is happening and what comes next."""
+
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation that this status speaks of; an older one is out of date."
+    )
+    display: Display = Field(default=Display(), description="What the columns of kubectl get print.")
+    next_executions: tuple[Instant, ...] = Field(default=(), max_length=5, description="The next five due times.")
+    last_execution: Execution | None = Field(default=None, description="The run that started last.")
+    last_schedule_time: Instant | None = Field(default=None, description="The due time of the last periodic run.")
+    last_successful_time: Instant | None = Field(default=None, description="When a run last succeeded.")
+    last_failed_time: Instant | None = Field(default=None, description="When a run last failed.")
+    active: tuple[ActiveRun, ...] = Field(
+        default=(), max_length=50, description="Runs that are not finished (the first 50)."
+    )
+    counts: Counts = Field(default=Counts(), description="How many runs ended how.")
+    history: tuple[Execution, ...] = Field(
+        default=(), max_length=20, description="The last 20 finished runs, newest first."
+    )
+    recorded_through: Instant | None = Field(
+        default=None, description="Runs that finished before this instant have left history; they are counted already."
+    )
+    skips: tuple[Skip, ...] = Field(default=(), max_length=20, description="Due times that were not run, newest first.")
+    triggers: tuple[TriggerStatus, ...] = Field(
+        default=(), max_length=16, description="The watermark of each trigger.", json_schema_extra=keyed_by("name")
+    )
+    suspended_since: Instant | None = Field(default=None, description="When the suspension was first seen.")
+    auto_start_run: str | None = Field(default=None, max_length=253, description="The JobRun that autoStart made.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Ready: the definition is accepted. Stalled: it is not, and only an edit helps. LastRunSucceeded: "
+        "how the last run ended. OnTime: False while a due run has not started.",
+        json_schema_extra=keyed_by("type"),
+    )

@@ -1,0 +1,587 @@
+"""What the API server makes of the CRDs: what it refuses and in which words, what it accepts, and what people see."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.cluster.conftest import Cluster
+
+Manifest = dict[str, Any]
+
+POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}
+DAILY = {"name": "daily", "cron": "0 3 * * *"}
+EVE = "2026-12-24T18:00:00Z"
+
+
+def job_template(**pod: Any) -> Manifest:
+    """A Job template whose pod has these fields, or lacks those that are None."""
+    fields = {**POD, **pod}
+    return {"spec": {"template": {"spec": {key: value for key, value in fields.items() if value is not None}}}}
+
+
+def scheduled_job(*, name: str = "nightly", **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "carillon.dev/v1alpha1",
+        "kind": "ScheduledJob",
+        "metadata": {"name": name},
+        "spec": {"jobTemplate": job_template(), **spec},
+    }
+
+
+def triggered(*triggers: Manifest) -> Manifest:
+    return scheduled_job(triggers=list(triggers))
+
+
+def job_run(**spec: Any) -> Manifest:
+    return {
+        "apiVersion": "carillon.dev/v1alpha1",
+        "kind": "JobRun",
+        "metadata": {"name": "nightly-1"},
+        "spec": {"scheduledJob": "nightly", **spec},
+    }
+
+
+def without(manifest: Manifest, field: str) -> Manifest:
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != field}}
+
+
+def container(**fields: Any) -> list[Manifest]:
+    return [{"name": "main", "image": "busybox", **fields}]
+
+
+class Api:
+    """One namespace, and the words of the API server about what is applied there."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+
+    def kubectl(self, *arguments: str, input: Manifest | None = None) -> str:
+        text = None if input is None else json.dumps(input)
+        return self.cluster.kubectl("--namespace", self.namespace, *arguments, input=text).stdout
+
+    def apply(self, manifest: Manifest, *options: str) -> Manifest:
+        applied: Manifest = json.loads(self.kubectl("apply", *options, "-o", "json", "-f", "-", input=manifest))
+        return applied
+
+    def refusal(self, manifest: Manifest, *options: str) -> str:
+        done = self.cluster.kubectl(
+            "--namespace", self.namespace, "apply", *options, "-f", "-", input=json.dumps(manifest), check=False
+        )
+        assert done.returncode, f"accepted: {done.stdout}"
+        return done.stderr
+
+
+@pytest.fixture
+def api(crds: Cluster, namespace: str) -> Api:
+    return Api(crds, namespace)
+
+
+@pytest.fixture(scope="module")
+def dry(crds: Cluster) -> Api:
+    """For manifests that are judged and not stored."""
+    return Api(crds, "default")
+
+
+@pytest.mark.parametrize("plural", ["scheduledjobs", "jobruns"])
+def test_a_crd_is_established_and_has_no_other_trouble(crds: Cluster, plural: str) -> None:
+    crd = json.loads(crds.kubectl("get", "crd", f"{plural}.carillon.dev", "-o", "json").stdout)
+    assert {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]} == {
+        "Established": "True",
+        "NamesAccepted": "True",
+    }
+
+
+CRON_CURE = "write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *"
+KINDS_CURE = "set exactly one of cron, interval and at"
+AT_CURE = "write an instant with its offset, for example 2026-12-24T18:00:00Z"
+POLICY = "spec.jobTemplate.spec.template.spec.restartPolicy"
+
+REFUSED: dict[str, tuple[Manifest, list[str]]] = {
+    "typo in our own field": (scheduled_job(trigers=[]), ['unknown field "spec.trigers"']),
+    "typo in a trigger": (triggered({**DAILY, "timezone": "UTC"}), ['unknown field "spec.triggers[0].timezone"']),
+    "typo in the pod": (
+        scheduled_job(jobTemplate=job_template(serviceAcountName="x")),
+        ['unknown field "spec.jobTemplate.spec.template.spec.serviceAcountName"'],
+    ),
+    "typo deep in the pod": (
+        scheduled_job(jobTemplate=job_template(containers=container(resources={"limit": {"cpu": "1"}}))),
+        ['unknown field "spec.jobTemplate.spec.template.spec.containers[0].resources.limit"'],
+    ),
+    "metadata that has no effect": (
+        scheduled_job(jobTemplate={"metadata": {"namespace": "x"}, **job_template()}),
+        ['unknown field "spec.jobTemplate.metadata.namespace"'],
+    ),
+    "ephemeral containers": (
+        scheduled_job(jobTemplate=job_template(ephemeralContainers=[])),
+        ['unknown field "spec.jobTemplate.spec.template.spec.ephemeralContainers"'],
+    ),
+    "two kinds in one trigger": (
+        triggered({**DAILY, "at": EVE}),
+        ["spec.triggers[0]:", f"found cron and at; {KINDS_CURE}"],
+    ),
+    "no kind in a trigger": (triggered(DAILY, {"name": "b"}), ["spec.triggers[1]:", f"found none; {KINDS_CURE}"]),
+    "timeZone without cron": (
+        triggered({"name": "a", "at": EVE, "timeZone": "Europe/Paris"}),
+        ["spec.triggers[0].timeZone:", "timeZone goes with cron only; remove it, or use cron"],
+    ),
+    "daylightSaving without cron": (
+        triggered({"name": "a", "interval": f"R/{EVE}/P1D", "daylightSaving": "RunOnce"}),
+        ["spec.triggers[0].daylightSaving:", "daylightSaving goes with cron only; remove it, or use cron"],
+    ),
+    "unknown daylightSaving": (
+        triggered({**DAILY, "daylightSaving": "Twice"}),
+        ["spec.triggers[0].daylightSaving:", '"Twice"', '"RunOnce", "WallClock"'],
+    ),
+    "malformed cron": (triggered({"name": "a", "cron": "every day"}), ["spec.triggers[0].cron:", CRON_CURE]),
+    "cron of four fields": (triggered({"name": "a", "cron": "0 3 * *"}), ["spec.triggers[0].cron:", CRON_CURE]),
+    "unknown cron macro": (triggered({"name": "a", "cron": "@reboot"}), ["spec.triggers[0].cron:", "@daily"]),
+    "time zone in cron": (
+        triggered({"name": "a", "cron": "CRON_TZ=Europe/Paris 0 3 * * *"}),
+        ["spec.triggers[0].cron:", "write the time zone into timeZone, and only the five fields here"],
+    ),
+    "malformed interval": (
+        triggered({"name": "a", "interval": "P1D"}),
+        ["spec.triggers[0].interval:", "write R, the first instant and the period, for example R/2026-01-01T03:00:00"],
+    ),
+    "instant without offset": (
+        triggered({"name": "a", "at": "2026-12-24T18:00:00"}),
+        ["spec.triggers[0].at:", AT_CURE],
+    ),
+    "instant in words": (triggered({"name": "a", "at": "tomorrow"}), ["spec.triggers[0].at:", AT_CURE]),
+    "trigger without a name": (triggered({"cron": "@daily"}), ["spec.triggers[0].name: Required value"]),
+    "trigger with a bad name": (
+        triggered({"name": "Every_Day", "cron": "@daily"}),
+        ["spec.triggers[0].name:", '"Every_Day"', "should match '^[a-z0-9]"],
+    ),
+    "two triggers of one name": (triggered(DAILY, DAILY), ["spec.triggers[1]: Duplicate value", '"daily"']),
+    "too many triggers": (
+        triggered(*({"name": f"t{n}", "cron": "@daily"} for n in range(17))),
+        ["spec.triggers: Too many: 17", "at most 16 items"],
+    ),
+    "name too long": (
+        scheduled_job(name="n" * 53),
+        ["metadata.name:", "found nnn", "which is too long; use at most 52 characters"],
+    ),
+    "label too long": (scheduled_job(label="x" * 81), ["spec.label: Too long", "80"]),
+    "negative limit": (
+        scheduled_job(history={"failed": -1}),
+        ["spec.history.failed: Invalid value: -1", "should be greater than or equal to 0"],
+    ),
+    "limit too high": (
+        scheduled_job(history={"succeeded": 101}),
+        ["spec.history.succeeded:", "less than or equal to 100"],
+    ),
+    "timeout of nothing": (scheduled_job(timeoutSeconds=0), ["spec.timeoutSeconds:", "greater than or equal to 1"]),
+    "deadline in words": (
+        scheduled_job(startingDeadlineSeconds="10m"),
+        ["spec.startingDeadlineSeconds:", "must be of type integer"],
+    ),
+    "unknown class": (scheduled_job(**{"class": "Admin"}), ["spec.class:", '"Admin"', '"System", "User"']),
+    "unknown concurrency policy": (
+        scheduled_job(concurrency={"policy": "forbid"}),
+        ["spec.concurrency.policy:", '"forbid"', '"Allow", "Forbid", "Replace"'],
+    ),
+    "suspend in words": (scheduled_job(suspend="yes"), ["spec.suspend:", "must be of type boolean"]),
+    "no job template": (without(scheduled_job(), "jobTemplate"), ["spec.jobTemplate: Required value"]),
+    "empty job template": (scheduled_job(jobTemplate={}), ["spec.jobTemplate.spec: Required value"]),
+    "no pod": (
+        scheduled_job(jobTemplate={"spec": {"template": {}}}),
+        ["spec.jobTemplate.spec.template.spec: Required value"],
+    ),
+    "no containers": (
+        scheduled_job(jobTemplate=job_template(containers=[])),
+        ["spec.jobTemplate.spec.template.spec.containers:", "should have at least 1 items"],
+    ),
+    "restartPolicy Always": (
+        scheduled_job(jobTemplate=job_template(restartPolicy="Always")),
+        [f"{POLICY}:", "found Always; set Never or OnFailure"],
+    ),
+    "no restartPolicy": (
+        scheduled_job(jobTemplate=job_template(restartPolicy=None)),
+        [f"{POLICY}:", "found nothing, which means Always; set Never or OnFailure"],
+    ),
+    "selector": (
+        scheduled_job(jobTemplate={"spec": {**job_template()["spec"], "selector": {"matchLabels": {"a": "b"}}}}),
+        ["spec.jobTemplate.spec.selector:", "remove it; Kubernetes makes the selector of each Job"],
+    ),
+    "manualSelector": (
+        scheduled_job(jobTemplate={"spec": {**job_template()["spec"], "manualSelector": True}}),
+        ["spec.jobTemplate.spec.manualSelector:", "remove it; Kubernetes makes the selector of each Job"],
+    ),
+    "quantity with a wrong unit": (
+        scheduled_job(jobTemplate=job_template(containers=container(resources={"limits": {"memory": "128Mb"}}))),
+        ["spec.jobTemplate.spec.template.spec.containers[0].resources.limits.memory:", '"128Mb"'],
+    ),
+    "two containers of one name": (
+        scheduled_job(jobTemplate=job_template(containers=container() * 2)),
+        ["spec.jobTemplate.spec.template.spec.containers[1]: Duplicate value"],
+    ),
+    "run of nothing": (without(job_run(), "scheduledJob"), ["spec.scheduledJob: Required value"]),
+    "typo in a run": (job_run(forced=True), ['unknown field "spec.forced"']),
+    "unknown trigger type": (
+        job_run(trigger={"type": "Periodical"}),
+        ["spec.trigger.type:", '"Periodical"', '"Manual", "Periodic"'],
+    ),
+    "periodic run without its due time": (
+        job_run(trigger={"type": "Periodic"}),
+        ["spec.scheduledTime:", "set the due time of the Periodic run, or leave trigger out for a manual run"],
+    ),
+    "manual run with a due time": (
+        job_run(scheduledTime=EVE),
+        ["spec.scheduledTime:", "remove it; a Manual run starts now, and only Periodic runs have a due time"],
+    ),
+    "due time without offset": (
+        job_run(trigger={"type": "Periodic"}, scheduledTime="2026-12-24T18:00:00"),
+        ["spec.scheduledTime:", "2026-12-24T18:00:00"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_mistake_is_refused_at_apply_with_the_field_and_the_cure(dry: Api, case: str) -> None:
+    manifest, fragments = REFUSED[case]
+    refusal = dry.refusal(manifest, "--dry-run=server")
+    for fragment in fragments:
+        assert fragment in refusal
+
+
+def test_each_field_is_blamed_once(dry: Api) -> None:
+    refusal = dry.refusal(triggered({"name": "a", "cron": "every day"}), "--dry-run=server")
+    assert refusal.count("spec.") == 1
+
+
+OPTIONAL: Manifest = dict.fromkeys(
+    (
+        *("label", "description", "owner", "class", "suspend", "autoStart", "triggers", "startingDeadlineSeconds"),
+        *("concurrency", "timeoutSeconds", "history"),
+    )
+)
+
+ACCEPTED: dict[str, Manifest] = {
+    "a job template is enough": scheduled_job(),
+    "a name of 52 characters": scheduled_job(name="n" * 52),
+    "every kind of trigger": triggered(
+        {**DAILY, "timeZone": "Europe/Paris", "daylightSaving": "WallClock"},
+        {"name": "interval", "interval": "R/2026-01-01T03:00:00+01:00/P1D"},
+        {"name": "at", "at": "2026-12-24T18:00:00+01:00"},
+    ),
+    "every field": scheduled_job(
+        label="Nightly",
+        description="Every night.",
+        owner="alice@example.com",
+        suspend=True,
+        autoStart=True,
+        triggers=[DAILY],
+        startingDeadlineSeconds=600,
+        concurrency={"policy": "Replace"},
+        timeoutSeconds=3600,
+        history={"succeeded": 0, "failed": 100},
+        **{"class": "System"},
+    ),
+    "null for every field that may be left out": scheduled_job(**OPTIONAL),
+    "null for the other kinds": triggered({**DAILY, "interval": None, "at": None, "timeZone": None}),
+    "what tools write into a template's metadata": scheduled_job(
+        jobTemplate={
+            "metadata": {"creationTimestamp": None, "name": "x", "labels": {"a": "b"}, "annotations": {"a": "b"}},
+            "spec": {
+                "template": {
+                    "metadata": {"creationTimestamp": None, "labels": {"a": "b"}, "annotations": {"a": "b"}},
+                    "spec": POD,
+                }
+            },
+        }
+    ),
+    "a sidecar": scheduled_job(
+        jobTemplate=job_template(initContainers=[{"name": "side", "image": "busybox", "restartPolicy": "Always"}])
+    ),
+    "run now": job_run(),
+    "run now, by force": job_run(force=True),
+    "null for every field of a run": job_run(scheduledTime=None, trigger=None, force=None),
+    "periodic run": job_run(trigger={"type": "Periodic", "name": "daily"}, scheduledTime="2026-12-24T18:00:00+01:00"),
+    "autoStart run": job_run(trigger={"type": "Manual", "name": "autoStart"}),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_good_input_is_accepted(dry: Api, case: str) -> None:
+    dry.apply(ACCEPTED[case], "--dry-run=server")
+
+
+@pytest.mark.parametrize(
+    "crons",
+    [
+        ["* * * * *", "*/5 0-23/2 1,15 JAN-jun Mon-FRI", "0 0 ? * *", "0\t3   1 * *", "0 0 1 * 7", "30 0 3 1 * *"],
+        ["0 0 L * *", "0 0 L-3 * *", "0 0 * * 5L", "0 0 * * SUN#2", "H H(0-7) * * *", "H/15 * * * *"],
+        ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly", "@every 1h30m"],
+    ],
+)
+def test_every_form_of_cron_is_accepted(dry: Api, crons: list[str]) -> None:
+    dry.apply(triggered(*({"name": f"t{n}", "cron": cron} for n, cron in enumerate(crons))), "--dry-run=server")
+
+
+WIDE_POD: Manifest = {
+    "restartPolicy": "OnFailure",
+    "serviceAccountName": "backup",
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+    "tolerations": [{"key": "batch", "operator": "Exists", "effect": "NoSchedule"}],
+    "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}, {"ip": "10.0.0.1", "hostnames": ["b"]}],
+    "imagePullSecrets": [{"name": "registry"}],
+    "affinity": {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 1,
+                    "podAffinityTerm": {
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": {"matchLabels": {"app": "backup"}},
+                    },
+                }
+            ]
+        }
+    },
+    "initContainers": [{"name": "wait", "image": "busybox", "command": ["true"]}],
+    "containers": [
+        {
+            "name": "main",
+            "image": "busybox",
+            "args": ["$(A)"],
+            "env": [
+                {"name": "A", "value": "1"},
+                {"name": "A", "value": "2"},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            ],
+            "envFrom": [{"configMapRef": {"name": "c", "optional": True}}],
+            "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}],
+            "resources": {"requests": {"cpu": "500m", "memory": "1e8"}, "limits": {"cpu": 1, "memory": "1.5Gi"}},
+            "livenessProbe": {"httpGet": {"path": "/", "port": "http"}},
+            "startupProbe": {"tcpSocket": {"port": 8080}},
+            "securityContext": {"capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False},
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "all", "mountPath": "/all"}],
+        }
+    ],
+    "volumes": [
+        {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi", "medium": "Memory"}},
+        {"name": "config", "configMap": {"name": "c", "items": [{"key": "k", "path": "p"}]}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {
+            "name": "all",
+            "projected": {
+                "sources": [
+                    {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+                    {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+                ]
+            },
+        },
+        {
+            "name": "own",
+            "ephemeral": {
+                "volumeClaimTemplate": {
+                    "metadata": {"labels": {"a": "b"}},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+                }
+            },
+        },
+    ],
+}
+
+
+def cron_job(template: Manifest) -> Manifest:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly"},
+        "spec": {"schedule": "0 3 * * *", "jobTemplate": template},
+    }
+
+
+def wide_template() -> Manifest:
+    return {
+        "metadata": {"labels": {"app": "backup"}},
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 3,
+            "parallelism": 2,
+            "completionMode": "Indexed",
+            "ttlSecondsAfterFinished": 60,
+            "template": {"metadata": {"labels": {"app": "backup"}}, "spec": WIDE_POD},
+        },
+    }
+
+
+def test_the_template_of_a_cron_job_can_be_taken_over_as_it_is(dry: Api) -> None:
+    cron = dry.apply(cron_job(wide_template()), "--dry-run=server")
+    for template in (wide_template(), cron["spec"]["jobTemplate"]):
+        stored = dry.apply(scheduled_job(jobTemplate=template), "--dry-run=server")["spec"]["jobTemplate"]
+        assert stored == without_nulls(template)
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_defaults_are_filled_in_and_nulls_are_not_kept(api: Api) -> None:
+    stored = api.apply(scheduled_job(suspend=None, startingDeadlineSeconds=None, label=None, triggers=[DAILY]))
+    assert without(stored, "jobTemplate")["spec"] == {
+        "class": "User",
+        "suspend": False,
+        "autoStart": False,
+        "triggers": [DAILY],
+        "concurrency": {"policy": "Forbid"},
+        "history": {"succeeded": 3, "failed": 3},
+    }
+    run = api.apply(job_run(scheduledTime=None))
+    assert run["spec"] == {"scheduledJob": "nightly", "trigger": {"type": "Manual"}, "force": False}
+
+
+def test_a_partial_object_is_filled_up(dry: Api) -> None:
+    stored = dry.apply(scheduled_job(history={"failed": 10}, concurrency={}), "--dry-run=server")
+    assert stored["spec"]["history"] == {"succeeded": 3, "failed": 10}
+    assert stored["spec"]["concurrency"] == {"policy": "Forbid"}
+
+
+@pytest.mark.parametrize("at_first", [False, True])
+def test_auto_start_is_set_at_creation_only(api: Api, at_first: bool) -> None:
+    api.apply(scheduled_job(autoStart=at_first))
+    refusal = api.refusal(scheduled_job(autoStart=not at_first))
+    assert "spec.autoStart can only be set at creation; create a new ScheduledJob or a JobRun instead" in refusal
+    api.apply(scheduled_job(autoStart=at_first, suspend=True))
+
+
+@pytest.mark.parametrize("change", [{"force": True}, {"scheduledJob": "other"}, {"trigger": {"name": "daily"}}])
+def test_a_run_does_not_change(api: Api, change: Manifest) -> None:
+    api.apply(job_run())
+    assert "the spec of a JobRun does not change; create a new JobRun instead" in api.refusal(job_run(**change))
+
+
+def test_the_labels_of_a_run_may_change(api: Api) -> None:
+    api.apply(job_run())
+    api.kubectl("label", "jobrun", "nightly-1", "keep=yes")
+
+
+def test_two_appliers_may_own_a_trigger_each(api: Api) -> None:
+    api.apply(triggered(DAILY), "--server-side", "--field-manager=one")
+    hourly = {"name": "hourly", "cron": "@hourly"}
+    second = without(triggered(hourly), "jobTemplate")
+    stored = api.apply(second, "--server-side", "--field-manager=two")
+    assert stored["spec"]["triggers"] == [DAILY, hourly]
+
+
+def test_status_is_written_through_its_own_subresource_only(api: Api) -> None:
+    stored = api.apply({**scheduled_job(), "status": {"observedGeneration": 7}})
+    assert "status" not in stored
+    assert patch_status(api, "scheduledjob", "nightly", {"observedGeneration": 1})["observedGeneration"] == 1
+
+
+def patch_status(api: Api, kind: str, name: str, status: Manifest) -> Manifest:
+    patch = json.dumps({"status": status})
+    options = ["--subresource=status", "--type=merge", "--patch", patch, "-o", "json"]
+    patched: Manifest = json.loads(api.kubectl("patch", kind, name, *options))["status"]
+    return patched
+
+
+def test_the_columns_of_scheduled_jobs(api: Api) -> None:
+    api.apply(scheduled_job(triggers=[DAILY]))
+    display = {
+        "trigger": "Periodic",
+        "label": "Nightly dump",
+        "owner": "alice",
+        "lastExecution": "2026-01-01T03:00:00Z",
+        "status": "Succeeded",
+        "next": "2099-01-02T03:00:00Z",
+        "schedule": "0 3 * * *",
+    }
+    counts = {"active": 0, "succeeded": 41, "failed": 2}
+    patch_status(api, "sj", "nightly", {"display": display, "counts": counts})
+    header, row = api.kubectl("get", "sj").splitlines()
+    assert columns(header) == ["NAME", "TRIGGER", "LABEL", "OWNER", "LAST EXECUTION", "STATUS", "NEXT"]
+    assert columns(row) == [
+        *("nightly", "Periodic", "Nightly dump", "alice"),
+        *("2026-01-01T03:00:00Z", "Succeeded", "2099-01-02T03:00:00Z"),
+    ]
+    header, row = api.kubectl("get", "sj", "-o", "wide").splitlines()
+    assert columns(header)[7:] == ["SCHEDULE", "ACTIVE", "SUCCEEDED", "FAILED"]
+    assert columns(row)[7:] == ["0 3 * * *", "0", "41", "2"]
+
+
+def test_the_columns_of_job_runs(api: Api) -> None:
+    api.apply(job_run(trigger={"type": "Periodic"}, scheduledTime="2099-01-01T03:00:00Z"))
+    step = {"name": "main", "exitCode": 3}
+    status = {"phase": "Failed", "reason": "ExitCode", "message": "no space left", "steps": [step]}
+    times = {"startTime": "2026-01-01T03:00:00Z", "completionTime": "2026-01-01T03:00:00Z"}
+    patch_status(api, "jr", "nightly-1", {**status, **times})
+    header, row = api.kubectl("get", "jr").splitlines()
+    assert columns(header) == ["NAME", "SCHEDULED JOB", "TRIGGER", "STATUS", "REASON", "AGE"]
+    assert columns(row)[:5] == ["nightly-1", "nightly", "Periodic", "Failed", "ExitCode"]
+    header, row = api.kubectl("get", "jr", "-o", "wide").splitlines()
+    assert columns(header)[6:] == ["SCHEDULED TIME", "STARTED", "FINISHED", "EXIT CODE", "MESSAGE"]
+    cells = columns(row)
+    assert cells[6] == "2099-01-01T03:00:00Z"
+    assert cells[9:] == ["3", "no space left"]
+    assert "<invalid>" not in row
+
+
+def columns(line: str) -> list[str]:
+    """The cells of a table line: kubectl puts at least three spaces between them."""
+    return [cell.strip() for cell in line.split("   ") if cell.strip()]
+
+
+def test_definitions_are_among_all_and_both_kinds_in_our_own_category(api: Api) -> None:
+    api.apply(scheduled_job())
+    api.apply(job_run())
+    assert api.kubectl("get", "all", "-o", "name").split() == ["scheduledjob.carillon.dev/nightly"]
+    assert sorted(api.kubectl("get", "carillon", "-o", "name").split()) == [
+        "jobrun.carillon.dev/nightly-1",
+        "scheduledjob.carillon.dev/nightly",
+    ]
+
+
+def test_runs_can_be_selected_by_definition_and_phase(api: Api) -> None:
+    server = json.loads(api.kubectl("version", "-o", "json"))["serverVersion"]
+    if int(server["minor"].rstrip("+")) < 31:
+        pytest.skip("field selectors of custom resources came with Kubernetes 1.31")
+    api.apply(job_run())
+    patch_status(api, "jr", "nightly-1", {"phase": "Failed"})
+    for selector, found in {
+        "spec.scheduledJob=nightly,status.phase=Failed": "jobrun.carillon.dev/nightly-1\n",
+        "spec.scheduledJob=nightly,status.phase=Running": "",
+    }.items():
+        assert api.kubectl("get", "jr", "-o", "name", "--field-selector", selector) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("sj", "Create a JobRun to run it now."),
+        ("sj.spec", "When the job runs by itself."),
+        ("sj.spec.triggers", "exactly one of cron, interval and at"),
+        ("sj.spec.triggers.cron", 'Example: "0 3 1 * *"'),
+        ("sj.spec.concurrency.policy", "Forbid (default)"),
+        ("sj.spec.jobTemplate.spec", "kubectl explain job.spec"),
+        ("sj.status.conditions", "LastRunSucceeded"),
+        ("jr.spec.scheduledJob", "in the same namespace"),
+        ("jr.status", "the end of what the container said"),
+    ],
+)
+def test_kubectl_explains_the_fields(crds: Cluster, field: str, words: str) -> None:
+    assert words in " ".join(crds.kubectl("explain", field).stdout.split())
+
+
+def test_kubectl_explains_fields_deep_in_the_pod(crds: Cluster) -> None:
+    said = crds.kubectl("explain", "sj.spec.jobTemplate.spec.template.spec.containers.securityContext").stdout
+    assert "allowPrivilegeEscalation" in said
+
+
+def test_applying_again_changes_nothing(crds: Cluster) -> None:
+    said = crds.kubectl("apply", "--filename", str(Path(__file__).parents[2] / "crds")).stdout
+    assert said.count("unchanged") == 2
+
+
+def test_each_crd_can_be_changed_from_what_the_server_stored(crds: Cluster) -> None:
+    stored = yaml.safe_load(crds.kubectl("get", "crd", "scheduledjobs.carillon.dev", "-o", "yaml").stdout)
+    crds.kubectl("replace", "--dry-run=server", "-f", "-", input=json.dumps(stored))
