@@ -1,13 +1,13 @@
 """`carillon task …`: what the chart's system jobs run, in the operator's own image, through Carillon itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from carillon.controller.inventory import Inventory, take
+from carillon.controller.settings import split_names
 from carillon.engine import audit
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 
@@ -26,16 +26,8 @@ Kubeconfig = Annotated[str | None, typer.Option(help="Path of a kubeconfig; defa
 
 
 def _look(namespaces: str, kubeconfig: str | None) -> Inventory:
-    wanted = tuple(part.strip() for part in namespaces.split(",") if part.strip())
-    return _run(lambda: take(wanted, kubeconfig=kubeconfig))
-
-
-def _run(work: Callable[[], Awaitable[Inventory]]) -> Inventory:
-    async def run() -> Inventory:
-        return await work()
-
     try:
-        return asyncio.run(run())
+        return asyncio.run(take(split_names(namespaces), kubeconfig=kubeconfig))
     except (ApiError, Unreachable, NotConfigured) as error:
         typer.echo(f"carillon task: {error}", err=True)
         raise typer.Exit(EXIT_UNREACHABLE) from None

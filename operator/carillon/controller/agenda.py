@@ -24,6 +24,11 @@ class Agenda:
             self._wanted[key] = when
             heapq.heappush(self._heap, (when, key))
 
+    def bring_forward(self, key: Key, when: datetime) -> None:
+        """Look at the key at `when`, unless that is later than the moment noted before."""
+        noted = self._wanted.get(key)
+        self.set(key, when if noted is None else min(noted, when))
+
     def next(self) -> datetime | None:
         """The earliest moment."""
         while self._heap:

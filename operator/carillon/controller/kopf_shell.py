@@ -15,6 +15,7 @@ import kopf
 from carillon.api.base import GROUP, VERSION
 
 IDLE_SECONDS = 1.0
+STREAM_SECONDS = 60
 TOKEN_LIFE = timedelta(minutes=10)
 """Log in again this often with a token: a pod's token file is rotated."""
 
@@ -54,6 +55,9 @@ async def watch_definitions(
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    # A stream is ended by the server, or given up when it is silent: a half-open connection looks like a quiet cluster.
+    settings.watching.server_timeout = STREAM_SECONDS
+    settings.watching.client_timeout = STREAM_SECONDS * 1.5
     settings.queueing.idle_timeout = IDLE_SECONDS
     stop, ready = asyncio.Event(), asyncio.Event()
     waiting = asyncio.create_task(_call_when(ready, on_ready))

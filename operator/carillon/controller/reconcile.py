@@ -77,12 +77,28 @@ class Reconciler:
                 # Somebody else's due time has come: creates go before records.
                 self._queue.add(key)
                 return True
-            for action in plan.creates or plan.look_ups or plan.actions:
-                if not await self._carry_out(key, action):
-                    break
+            await self._carry_out_all(key, plan)
         log.warning("not settled", key=str(key), rounds=ROUNDS)
         self._put_off(key, "not settled")
         return False
+
+    async def _carry_out_all(self, key: Key, plan: plans.Plan) -> None:
+        """Creates first, then what has to be known, then the records: each with a decision of its own."""
+        refused: ApiError | None = None
+        for create in plan.creates:
+            try:
+                await self._carry_out(key, create)
+            except ApiError as error:
+                refused = error
+        if plan.creates and refused is None:
+            return
+        # What was refused is still overdue, and the records say so.
+        rest = [action for action in plan.actions if not isinstance(action, plans.Create)]
+        for action in plan.look_ups or rest:
+            if not await self._carry_out(key, action):
+                break
+        if refused is not None:
+            raise refused
 
     async def _carry_out(self, key: Key, action: plans.Action) -> bool:
         """Carry out one action; False when the plan is out of date and has to be made anew."""
@@ -112,4 +128,4 @@ class Reconciler:
         shortest, longest = BACK_OFF_SECONDS
         seconds = min(longest, shortest * 2 ** (failures - 1)) * random.uniform(0.75, 1.25)
         log.warning("put off", key=str(key), seconds=round(seconds, 1), failures=failures, why=why)
-        self._agenda.set(key, self._clock() + timedelta(seconds=seconds))
+        self._agenda.bring_forward(key, self._clock() + timedelta(seconds=seconds))

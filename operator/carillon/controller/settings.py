@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -29,6 +30,13 @@ class LogFormat(StrEnum):
 def own_namespace() -> str:
     """The namespace of the pod that we run in, else `default`."""
     return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Read a list of names: separated by commas, or as JSON."""
+    if text.strip().startswith("["):
+        return tuple(orjson.loads(text))
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 class Settings(BaseSettings):
@@ -84,9 +92,7 @@ class Settings(BaseSettings):
     @field_validator("watch_namespaces", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.strip("[]").replace('"', "").split(",") if part.strip())
-        return value
+        return split_names(value) if isinstance(value, str) else value
 
     @field_validator("system_jobs_file")
     @classmethod

@@ -100,6 +100,15 @@ def trial_job_body(definition: Definition) -> Body:
     return body
 
 
+def own_time_limit(spec: ScheduledJobSpec) -> int | None:
+    """spec.timeoutSeconds, where the template does not set a shorter activeDeadlineSeconds itself."""
+    given_seconds = (spec.job_template.get("spec") or {}).get("activeDeadlineSeconds")
+    timeout_seconds = spec.timeout_seconds
+    if timeout_seconds is None or given_seconds is None:
+        return timeout_seconds
+    return timeout_seconds if timeout_seconds <= given_seconds else None
+
+
 def _from_template(
     spec: ScheduledJobSpec, *, labels: dict[str, str], annotations: dict[str, str], environment: list[Body]
 ) -> Body:
@@ -115,11 +124,9 @@ def _from_template(
         names = {variable.get("name") for variable in given}
         # Ours come first, so that $(CARILLON_RUN) expands in what follows; a variable of the user's own wins.
         container["env"] = [*(variable for variable in environment if variable["name"] not in names), *given]
-    if spec.timeout_seconds is not None:
+    if (timeout_seconds := own_time_limit(spec)) is not None:
         # Kubernetes itself enforces the time limit, whether or not an operator runs (docs/decisions/0003).
-        given_seconds = job_spec.get("activeDeadlineSeconds")
-        limits = [seconds for seconds in (given_seconds, spec.timeout_seconds) if seconds is not None]
-        job_spec["activeDeadlineSeconds"] = min(limits)
+        job_spec["activeDeadlineSeconds"] = timeout_seconds
     given_metadata = template.get("metadata") or {}
     return {
         "apiVersion": "batch/v1",

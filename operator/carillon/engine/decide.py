@@ -13,6 +13,7 @@ from carillon.api.jobrun import JobRunStatus, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names
 from carillon.engine.announce import announce_run, announce_skips, announce_state
+from carillon.engine.concurrency import Slots, holders, in_order
 from carillon.engine.due import Due, Resolution, SkipReason, nothing, pass_over, resolve, watermarks
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
 from carillon.engine.plan import (
@@ -31,7 +32,7 @@ from carillon.engine.plan import (
 from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
-from carillon.engine.starting import AUTO_START, Slots, in_order, skipped, start
+from carillon.engine.starting import AUTO_START, skipped, start
 from carillon.engine.summary import INVALID_SPEC, Current, second, summarise, template_verdict
 
 LOOK_AGAIN = timedelta(seconds=2)
@@ -85,7 +86,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
 def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
     """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
     strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
-    waiting = [run for run in strays if not run.finished]
+    active = {job.run_uid for job in snapshot.jobs}
+    waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in active)]
     if waiting and not snapshot.observations.definition_absent:
         draft.lookups.append(LookUpDefinition())
         return
@@ -100,8 +102,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
     jobs = {job.run_uid: job for job in snapshot.jobs}
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
-    slots = Slots(policy, _holders(runs, snapshot.jobs, observations))
-    held = len(slots.holders)
+    held = holders(runs, snapshot.jobs, observations)
+    slots = Slots(policy, dict(held))
 
     currents: dict[str, JobRunStatus] = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, currents, now)
@@ -123,7 +125,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     status = summarise(
         definition,
         currents=[Current(run, currents[run.uid]) for run in runs],
-        holders=max(held, len(slots.holders)),
+        active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
@@ -140,16 +142,6 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(runs, history, persisted, definition)]
     if resolution.next_due is not None:
         draft.wakes.append(resolution.next_due)
-
-
-def _holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations) -> dict[str, str]:
-    """Who holds a slot: from the first Job's creation until no active or terminating pod is left (design 3.5)."""
-    holders = {run.uid: run.name for run in runs if run.job_made and not run.finished}
-    holders |= {job.run_uid: job.name for job in jobs if job.holds_slot and job.run_uid not in holders}
-    for uid in observations.lingering_jobs:
-        if (report := observations.pods.get(uid)) is None or report.remaining:
-            holders.setdefault(f"job/{uid}", "a Job that was deleted and whose pods have not ended")
-    return holders
 
 
 def _waiting(runs: Sequence[Run], currents: dict[str, JobRunStatus]) -> list[Run]:
@@ -199,7 +191,7 @@ def _advance_active(
     currents: dict[str, JobRunStatus],
     now: datetime,
 ) -> None:
-    timeout = definition.spec.timeout_seconds if definition.spec is not None else None
+    timeout = build.own_time_limit(definition.spec) if definition is not None and definition.spec is not None else None
     for run in runs:
         job = jobs.get(run.uid)
         if run.finished or run.deleting or not (run.job_made or job is not None):

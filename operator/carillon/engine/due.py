@@ -53,11 +53,11 @@ def watermarks(definition: Definition, now: datetime) -> tuple[TriggerStatus, ..
     """Carry the watermarks over to the definition's triggers of today.
 
     A trigger counts since the creation when the definition is new, else since the change was first seen: edits never
-    fire.
+    fire. Nobody knows when a definition was edited that was never seen before, so that edit counts as seen now.
     """
     known = {mark.name: mark for mark in definition.status.triggers}
-    never_seen = definition.status.observed_generation == 0
-    since = definition.created if never_seen else now.replace(microsecond=0)
+    new = definition.status.observed_generation == 0 and definition.generation == 1
+    since = definition.created if new else now.replace(microsecond=0)
     marks = []
     for trigger in definition.triggers:
         mark = known.get(trigger.name)

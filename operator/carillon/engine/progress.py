@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carillon.api.jobrun import JobRunStatus, Phase
-from carillon.engine.model import Job, Observations, PodReport, Run
+from carillon.engine.concurrency import pods_are_gone
+from carillon.engine.model import Job, Observations, Run
 from carillon.engine.plan import DeleteJob, InspectPods, LookUp, LookUpJob
-from carillon.engine.starting import started
+from carillon.engine.starting import MESSAGE_LENGTH, started
 
-MESSAGE_LENGTH = 4096
 REPLACED = "Replaced"
 TIMED_OUT = "TimedOut"
 PODS_REFUSED = "PodsRefused"
@@ -33,7 +33,7 @@ def advance(
         run: a run that is not finished and whose Job exists, or is said by its record to have been made.
         job: its Job, None when it has vanished from the watch.
         replaced: another run takes its place (concurrency policy Replace).
-        timeout_seconds: the definition's limit, to tell our limit from the template's own.
+        timeout_seconds: spec.timeoutSeconds, where that and not the template's own limit is in force.
         observations: what was looked up.
         now: the time of the decision.
     """
@@ -41,8 +41,8 @@ def advance(
         return _vanished(run, observations, now)
     status = run.status if run.job_made else started(run, job.name, job.uid, job.created)
     stopping = replaced or status.reason == REPLACED
-    if job.finished and not job.active and not job.deleting:
-        return _finished(run, status, job, timeout_seconds, observations)
+    if job.finished and not job.active:
+        return _finished(status, job, timeout_seconds, observations)
     if stopping:
         status = status.model_copy(update={"reason": REPLACED, "message": "stopping: a newer run takes its place"})
         # The record comes first: once the Job is gone, it alone says why.
@@ -57,14 +57,14 @@ def advance(
 
 
 def _finished(
-    run: Run, status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations
+    status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations
 ) -> Progress:
     at = job.finished_at or job.created
     if job.succeeded:
         return Progress(_ended(status, Phase.SUCCEEDED, "Completed", "", at, exit_code=0))
     report = observations.pods.get(job.uid)
     if report is None:
-        return Progress(run.status if run.job_made else status, look_up=InspectPods(job.uid))
+        return Progress(status, look_up=InspectPods(job.uid))
     reason, message = job.reason or "JobFailed", report.message or job.message
     if job.reason == "DeadlineExceeded" and timeout_seconds is not None:
         reason, message = TIMED_OUT, f"took longer than spec.timeoutSeconds: {timeout_seconds}"
@@ -78,10 +78,9 @@ def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
     step = run.status.steps[0]
     if step.job_uid not in observations.absent_jobs:
         return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid))
-    report: PodReport | None = observations.pods.get(step.job_uid)
-    if report is None:
+    if step.job_uid not in observations.pods:
         return Progress(run.status, look_up=InspectPods(step.job_uid))
-    if report.remaining:
+    if not pods_are_gone(step.job_uid, observations):
         return Progress(run.status)
     if run.status.reason == REPLACED:
         return Progress(_ended(run.status, Phase.STOPPED, REPLACED, "stopped: a newer run took its place", now))

@@ -1,17 +1,22 @@
 """Runs that have no Job yet: start, wait, or refuse, each with its reason (design 3.3, 3.5)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase, StepStatus, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine import build, names
+from carillon.engine.concurrency import Slots
+from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateJob
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
+AUTO_START = "autoStart"
+"""The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
+MESSAGE_LENGTH = 4096
+"""Of a run's message, in characters; the CRD refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +31,6 @@ class Start:
     wake_at: datetime | None = None
 
 
-@dataclass(slots=True)
-class Slots:
-    """Who holds the definition's slots, while one decision hands them out."""
-
-    policy: ConcurrencyPolicy
-    holders: dict[str, str] = field(default_factory=dict)
-    """UID of the run (or of a Job whose run is gone), and its name for people."""
-
-    def others(self, run: Run) -> dict[str, str]:
-        """The holders but the run itself."""
-        return {uid: name for uid, name in self.holders.items() if uid != run.uid}
-
-
-def in_order(runs: Sequence[Run]) -> list[Run]:
-    """First come, first served; due times before the moment of creation, so that a late intent keeps its place."""
-    return sorted(runs, key=lambda run: (run.spec.scheduled_time or run.created, run.created, run.name))
-
-
 def start(definition: Definition, run: Run, slots: Slots, observations: Observations, now: datetime) -> Start:
     """Decide about one run that has no Job; hands out a slot when it starts."""
     assert definition.spec is not None
@@ -51,31 +38,20 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     if refusal is not None:
         return Start(status=skipped(run, *refusal, now=now))
     others = slots.others(run)
-    replace: tuple[str, ...] = ()
     if others and slots.policy is not ConcurrencyPolicy.ALLOW:
         listed = ", ".join(sorted(others.values())[:3])
-        if slots.policy is ConcurrencyPolicy.FORBID:
-            if run.spec.trigger.name != AUTO_START:
-                message = f"{listed} is active and spec.concurrency.policy is Forbid"
-                return Start(status=skipped(run, "ConcurrencyForbid", message, now=now))
-            return Start(status=queued(run, "WaitingForSlot", f"waits until {listed} has ended"))
-        replace = tuple(others)
-        return Start(status=queued(run, "Replacing", f"starts when {listed} is gone"), replace=replace)
+        if slots.policy is ConcurrencyPolicy.REPLACE:
+            return _wait(definition, run, "Replacing", f"starts when {listed} is gone", now, replace=tuple(others))
+        if run.spec.trigger.name == AUTO_START:
+            return _wait(definition, run, "WaitingForSlot", f"waits until {listed} has ended", now)
+        message = f"{listed} is active and spec.concurrency.policy is Forbid"
+        return Start(status=skipped(run, "ConcurrencyForbid", message, now=now))
     refused = observations.refusals.get(run.uid)
-    if refused is not None:
-        if refused.permanent:
-            status = run.status.model_copy(
-                update={
-                    "phase": Phase.FAILED.value,
-                    "reason": "JobRefused",
-                    "message": refused.message,
-                    "completion_time": now,
-                }
-            )
-            return Start(status=status)
-        if now < refused.retry_at:
-            slots.holders[run.uid] = run.name  # its turn: the next ones do not overtake it
-            return Start(status=queued(run, "JobRefused", refused.message), wake_at=refused.retry_at)
+    if refused is not None and refused.permanent:
+        return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
+    if refused is not None and now < refused.retry_at:
+        slots.holders[run.uid] = run.name  # its turn: the next ones do not overtake it
+        return _wait(definition, run, "JobRefused", refused.message, now, until=refused.retry_at)
     slots.holders[run.uid] = run.name
     name = _job_name(run, observations)
     create = CreateJob(
@@ -86,10 +62,6 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         trigger=run.spec.trigger.type.value,
     )
     return Start(create=create)
-
-
-AUTO_START = "autoStart"
-"""The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
 
 
 def _refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:
@@ -117,16 +89,38 @@ def _job_name(run: Run, observations: Observations) -> str:
     return names.hashed_job(run.name, run.uid)
 
 
+def _wait(
+    definition: Definition,
+    run: Run,
+    reason: str,
+    message: str,
+    now: datetime,
+    *,
+    until: datetime | None = None,
+    replace: tuple[str, ...] = (),
+) -> Start:
+    """Let a run wait; it is looked at again when it becomes overdue, and when it is too late for it."""
+    assert definition.spec is not None
+    moments = [until] if until is not None else []
+    due, deadline_seconds = run.spec.scheduled_time, definition.spec.starting_deadline_seconds
+    if due is not None:
+        moments.append(due + MISSED_AFTER)
+        if deadline_seconds is not None:
+            moments.append(due + timedelta(seconds=deadline_seconds + 1))
+    waiting = run.status.model_copy(
+        update={"phase": Phase.QUEUED.value, "reason": reason, "message": message[:MESSAGE_LENGTH]}
+    )
+    return Start(status=waiting, replace=replace, wake_at=min((m for m in moments if m > now), default=None))
+
+
 def skipped(run: Run, reason: str, message: str, *, now: datetime) -> JobRunStatus:
     """Status of a run that exists and is not run."""
-    return run.status.model_copy(
-        update={"phase": Phase.SKIPPED.value, "reason": reason, "message": message, "completion_time": now}
-    )
+    return _ended(run, Phase.SKIPPED, reason, message, now)
 
 
-def queued(run: Run, reason: str, message: str) -> JobRunStatus:
-    """Status of a run that waits."""
-    return run.status.model_copy(update={"phase": Phase.QUEUED.value, "reason": reason, "message": message})
+def _ended(run: Run, phase: Phase, reason: str, message: str, now: datetime) -> JobRunStatus:
+    update = {"phase": phase.value, "reason": reason, "message": message[:MESSAGE_LENGTH], "completion_time": now}
+    return run.status.model_copy(update=update)
 
 
 def started(run: Run, job_name: str, job_uid: str, at: datetime) -> JobRunStatus:

@@ -47,7 +47,7 @@ def summarise(
     definition: Definition,
     *,
     currents: Sequence[Current],
-    holders: int,
+    active: int,
     resolution: Resolution,
     suspended_since: datetime | None,
     auto_start_run: str | None,
@@ -79,7 +79,7 @@ def summarise(
         last_successful_time=_latest([old.last_successful_time], _ends(finished, Phase.SUCCEEDED)),
         last_failed_time=_latest([old.last_failed_time], _ends(finished, Phase.FAILED)),
         active=tuple(ActiveRun(name=c.run.name, phase=c.phase.value) for c in unfinished[:ACTIVE_LINES]),
-        counts=_counts(old.counts, unrecorded, resolution.skips, holders),
+        counts=_counts(old.counts, unrecorded, resolution.skips, active),
         history=history,
         recorded_through=recorded_through,
         skips=skips,
@@ -130,10 +130,10 @@ def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Exe
     return execution
 
 
-def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], holders: int) -> Counts:
+def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
     ended = [c.phase for c in unrecorded]
     return Counts(
-        active=holders,
+        active=active,
         succeeded=old.succeeded + ended.count(Phase.SUCCEEDED),
         failed=old.failed + ended.count(Phase.FAILED),
         stopped=old.stopped + ended.count(Phase.STOPPED),
@@ -147,7 +147,7 @@ def _overdue(resolution: Resolution, unfinished: Sequence[Current], now: datetim
     waiting += [
         c.run.spec.scheduled_time for c in unfinished if c.run.spec.scheduled_time and c.status.start_time is None
     ]
-    return min((instant for instant in waiting if now - instant > MISSED_AFTER), default=None)
+    return min((instant for instant in waiting if now - instant >= MISSED_AFTER), default=None)
 
 
 def _next(definition: Definition, marks: tuple[TriggerStatus, ...], now: datetime) -> tuple[datetime, ...]:

@@ -1,0 +1,109 @@
+"""The box: namespaces around a whole cluster, and the one link between it and the host.
+
+The box has no route to anywhere but the host, so an unknown image fails at once and nothing in it reaches the network.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import cgroups
+from .paths import ClusterError, ClusterPaths
+from .plan import Network, Plan
+from .processes import Process
+
+LINK_SECONDS = 20.0
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def launch(plan: Plan, paths: ClusterPaths) -> Process:
+    """Start the supervisor, in a box when the plan has one, and wait until it has told its process id (10 s)."""
+    paths.supervisor.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "localcluster.supervisor", plan.name]
+    if plan.node:
+        cgroups.prepare(plan.name)
+    if plan.network.boxed:
+        command = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "slave", "--", *command]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    log = paths.logs / "supervisor.log"
+    with log.open("ab") as output:
+        started = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True, cwd="/"
+        )
+    for _ in _ticks(10.0):
+        process = supervisor(paths)
+        if process:
+            return process
+    started.kill()
+    raise ClusterError(f"the cluster's first process did not start; see {log}")
+
+
+def supervisor(paths: ClusterPaths) -> Process | None:
+    """The recorded first process, if it is alive."""
+    try:
+        recorded = json.loads(paths.supervisor.read_text())
+    except FileNotFoundError:
+        return None
+    process = Process(recorded["pid"], recorded["started"])
+    return process if process.alive else None
+
+
+def link(network: Network, process: Process) -> None:
+    """Join host and box with a veth pair; the host gets routes to Services and pods, which go with the pair."""
+    host = network.host_link
+    subprocess.run(["ip", "link", "delete", host], capture_output=True)
+    run("ip", "link", "add", host, "type", "veth", "peer", "name", "eth0", "netns", str(process.pid))
+    run("ip", "address", "add", f"{network.host_ip}/30", "dev", host)
+    run("ip", "link", "set", host, "up")
+    for target in (network.services, network.pods):
+        run("ip", "route", "add", target, "via", network.node_ip)
+
+
+def enter(plan: Plan) -> None:
+    """Inside the new namespaces: private mounts, an empty /run, this PID namespace's /proc, and the network's other end."""
+    run("mount", "--make-rshared", "/")  # within the box, for mount propagation into pods; to the host it stays a slave
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    run("mount", "-t", "proc", "proc", "/proc")
+    Path("/run/netns").mkdir()
+    Path("/run/lock").mkdir()
+    socket.sethostname(plan.name)
+    run("ip", "link", "set", "lo", "up")
+    for _ in _ticks(LINK_SECONDS):
+        if any(name == "eth0" for _, name in socket.if_nameindex()):
+            break
+    run("ip", "address", "add", f"{plan.network.node_ip}/30", "dev", "eth0")
+    run("ip", "link", "set", "eth0", "up")
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+def destroy(plan: Plan, paths: ClusterPaths) -> None:
+    """End the first process, with which everything in the box ends, and wait for the kernel to have cleaned up."""
+    process = supervisor(paths)
+    if process:
+        process.signal(signal.SIGKILL)
+        if not process.wait_gone(30):
+            raise ClusterError(f"process {process.pid} of cluster {plan.name} does not end; see /proc/{process.pid}/stack")
+    paths.supervisor.unlink(missing_ok=True)
+    if plan.network.boxed:
+        subprocess.run(["ip", "link", "delete", plan.network.host_link], capture_output=True)
+        for _ in _ticks(10.0):
+            if cgroups.remove(plan.name):
+                return
+
+
+def _ticks(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.05)

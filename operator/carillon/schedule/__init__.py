@@ -1,0 +1,21 @@
+"""Time: cron, intervals, instants, time zones. Pure: no clock, no I/O but `zoneinfo`'s; imports nothing of ours.
+
+A schedule is a function of time: everything that depends on when it is asked is an argument.
+"""
+
+from carillon.schedule.cron import parse_cron
+from carillon.schedule.errors import ScheduleError
+from carillon.schedule.interval import parse_interval
+from carillon.schedule.protocol import DaylightSaving, Schedule
+from carillon.schedule.rfc3339 import parse_at
+from carillon.schedule.zone import load_zone
+
+__all__ = [
+    "DaylightSaving",
+    "Schedule",
+    "ScheduleError",
+    "load_zone",
+    "parse_at",
+    "parse_cron",
+    "parse_interval",
+]

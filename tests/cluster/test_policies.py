@@ -1,0 +1,336 @@
+"""Who may do what to a job, on a real API server: the chart's roles and admission policies together.
+
+The table is the permission model of the design (3.9, 3.11). People act as impersonated users, the operator as its
+service account, all with the rights that the chart gives them; `--dry-run=server` goes through admission and changes
+nothing, so that no row depends on another.
+"""
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHART = Path(__file__).parents[2] / "charts" / "carillon"
+TEMPLATES = ("policies", "rbac-people", "rbac-operator")
+PEOPLE = {
+    "viewer": ["view"],
+    "runner": ["{release}-run"],
+    "writer": ["{release}-edit"],
+    "editor": ["edit"],
+    "admin": ["admin"],
+    "administrator": ["edit", "{release}-administer"],
+}
+"""Who is bound to which ClusterRoles, built-in ones (they aggregate the chart's) and the chart's own."""
+GRACE_SECONDS = 30.0
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """The chart's policies and roles, working in two namespaces of a cluster."""
+
+    cluster: Any
+    name: str
+    namespace: str
+    doomed: str
+    """A second namespace, to delete."""
+
+    def user(self, who: str) -> str:
+        return f"system:serviceaccount:{self.namespace}:{self.name}" if who == "operator" else f"{who}.{self.namespace}"
+
+    def kubectl(self, *arguments: str, who: str | None = None, **options: Any) -> "subprocess.CompletedProcess[str]":
+        impersonation = ["--as", self.user(who)] if who else []
+        done: subprocess.CompletedProcess[str] = self.cluster.kubectl(
+            "--namespace", self.namespace, *impersonation, *arguments, **options
+        )
+        return done
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + GRACE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {GRACE_SECONDS:.0f} s for {what}")
+        time.sleep(0.1)
+
+
+def scheduled_job(name: str, job_class: str = "User", **metadata: Any) -> Manifest:
+    container = {"name": "main", "image": "busybox"}
+    return {
+        "apiVersion": "carillon.dev/v1alpha1",
+        "kind": "ScheduledJob",
+        "metadata": {"name": name, **metadata},
+        "spec": {
+            "class": job_class,
+            "triggers": [{"name": "nightly", "cron": "0 3 * * *"}],
+            "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}},
+        },
+    }
+
+
+def job_run(scheduled_job: str, *, periodic: bool = False, **metadata: Any) -> Manifest:
+    spec: Manifest = {"scheduledJob": scheduled_job}
+    if periodic:
+        spec |= {"trigger": {"type": "Periodic", "name": "nightly"}, "scheduledTime": "2026-01-01T03:00:00Z"}
+    return {
+        "apiVersion": "carillon.dev/v1alpha1",
+        "kind": "JobRun",
+        "metadata": {"generateName": f"{scheduled_job}-", **metadata},
+        "spec": spec,
+    }
+
+
+def owned_by(name: str, uid: str = "0b7a9a34-0000-4000-8000-000000000000") -> list[Manifest]:
+    return [{"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": name, "uid": uid}]
+
+
+@pytest.fixture(scope="module")
+def release(crds: Any) -> Iterator[Release]:
+    suffix = uuid.uuid4().hex[:8]
+    made = Release(crds, f"policies-{suffix}", namespace=f"test-policies-{suffix}", doomed=f"test-doomed-{suffix}")
+    rendered = subprocess.run(
+        ["helm", "template", made.name, str(CHART), "--namespace", made.namespace, "--kube-version", "1.36.0"]
+        + ["--set", f"fullnameOverride={made.name},watchNamespaces={{{made.namespace},{made.doomed}}}"]
+        + [f"--show-only=templates/{template}.yaml" for template in TEMPLATES],
+        env=crds.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    try:
+        install(made, rendered)
+        yield made
+    finally:
+        crds.kubectl("delete", "--filename=-", "--wait=false", "--ignore-not-found", input=rendered)
+        crds.kubectl("delete", "namespace", made.namespace, made.doomed, "--wait=false", "--ignore-not-found")
+
+
+def install(release: Release, rendered: str) -> None:
+    for namespace in (release.namespace, release.doomed):
+        release.cluster.kubectl("create", "namespace", namespace)
+    release.cluster.kubectl("create", "--filename=-", input=rendered)
+    for who, roles in PEOPLE.items():
+        for role in (role.format(release=release.name) for role in roles):
+            user = f"--user={release.user(who)}"
+            release.kubectl("create", "rolebinding", f"{who}-{role}", f"--clusterrole={role}", user)
+    for job in (scheduled_job("system", "System"), scheduled_job("user")):
+        release.kubectl("create", "--filename=-", input=json.dumps(job))
+    until(lambda: aggregated(release), "the built-in roles to aggregate the chart's")
+    until(lambda: enforced(release), "the API server to enforce the policies")
+
+
+def aggregated(release: Release) -> bool:
+    wanted = {"admin": "delete jobruns.carillon.dev", "editor": "create jobruns.carillon.dev"}
+    return all(
+        release.kubectl("auth", "can-i", *what.split(), who=who, check=False).stdout.strip() == "yes"
+        for who, what in wanted.items()
+    )
+
+
+def enforced(release: Release) -> bool:
+    refused = (
+        refusal(release, "editor", delete("system")),
+        refusal(release, "editor", create(job_run("system", periodic=True))),
+        refusal(release, "writer", create(scheduled_job("another"))),
+    )
+    return all("ValidatingAdmissionPolicy" in words for words in refused)
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something done with kubectl."""
+
+    arguments: tuple[str, ...]
+    input: str | None = None
+
+
+def patch(name: str, change: Manifest) -> Act:
+    return Act(("patch", "scheduledjob", name, "--type=merge", "--patch", json.dumps(change)))
+
+
+def spec(name: str, **fields: Any) -> Act:
+    return patch(name, {"spec": fields})
+
+
+def metadata(name: str, **fields: Any) -> Act:
+    return patch(name, {"metadata": fields})
+
+
+def delete(name: str) -> Act:
+    return Act(("delete", "scheduledjob", name))
+
+
+def create(manifest: Manifest) -> Act:
+    return Act(("create", "--filename=-"), json.dumps(manifest))
+
+
+def refusal(release: Release, who: str, act: Act) -> str:
+    """What kubectl says when the act is refused; empty when it is allowed."""
+    done = release.kubectl(*act.arguments, "--dry-run=server", who=who, input=act.input, check=False)
+    return done.stderr if done.returncode else ""
+
+
+def allowed(who: str, what: str, act: Act) -> Any:
+    return pytest.param(who, act, (), id=f"{who} {what}")
+
+
+def refused(who: str, what: str, act: Act, *words: str) -> Any:
+    return pytest.param(who, act, words, id=f"{who} may not: {what}")
+
+
+BY_ROLE = "cannot"
+"""A word of RBAC's own refusals."""
+ADMINISTER = "the verb administer"
+CREATE_JOBS = "the right to create Jobs"
+TO_SYSTEM = ("spec.class: found System", ADMINISTER, "use User")
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+SYSTEM_JOBS_ARE_DISABLED_ENABLED_AND_RUN_BY_ALL_WHO_MAY_EDIT = [
+    allowed("editor", "disables a system job", spec("system", suspend=True)),
+    allowed("editor", "enables a system job", spec("system", suspend=False)),
+    allowed("editor", "runs a system job", create(job_run("system"))),
+    allowed("editor", "leaves the mark of kubectl apply", metadata("system", annotations={APPLIED: "{}"})),
+    allowed("writer", "disables a system job", spec("system", suspend=True)),
+    allowed("runner", "runs a system job", create(job_run("system"))),
+]
+AND_ARE_NOT_EDITED = [
+    refused("editor", "reschedule", spec("system", triggers=[]), "spec.triggers: not", ADMINISTER),
+    refused("editor", "add a field", spec("system", timeoutSeconds=5), "spec.timeoutSeconds: not", ADMINISTER),
+    refused("editor", "remove a field", spec("system", triggers=None), "spec.triggers: not", ADMINISTER),
+    refused("editor", "edit while suspending", spec("system", suspend=True, label="x"), "spec.label: not", ADMINISTER),
+    refused("editor", "make it a user job", spec("system", **{"class": "User"}), "spec.class: not", ADMINISTER),
+    refused("editor", "label", metadata("system", labels={"a": "b"}), "metadata.labels: not", ADMINISTER),
+    refused("editor", "annotate", metadata("system", annotations={"a": "b"}), "metadata.annotations: not", ADMINISTER),
+    refused("editor", "keep it", metadata("system", finalizers=["a.com/b"]), "metadata.finalizers: not", ADMINISTER),
+    refused(
+        "editor", "own it", metadata("system", ownerReferences=owned_by("user")), "ownerReferences: not", ADMINISTER
+    ),
+    refused("editor", "delete", delete("system"), "suspend: true", ADMINISTER),
+    refused("admin", "delete a system job", delete("system"), "suspend: true", ADMINISTER),
+    refused("editor", "create a system job", create(scheduled_job("more", "System")), *TO_SYSTEM),
+    refused("editor", "make a user job a system job", spec("user", **{"class": "System"}), *TO_SYSTEM),
+]
+BUT_BY_ADMINISTRATORS = [
+    allowed("administrator", "reschedules a system job", spec("system", triggers=[])),
+    allowed("administrator", "labels a system job", metadata("system", labels={"a": "b"})),
+    allowed("administrator", "makes a system job a user job", spec("system", **{"class": "User"})),
+    allowed("administrator", "makes a user job a system job", spec("user", **{"class": "System"})),
+    allowed("administrator", "deletes a system job", delete("system")),
+    allowed("administrator", "creates a system job", create(scheduled_job("more", "System"))),
+    allowed("administrator", "lets a name be made up", create(scheduled_job("", "System", generateName="more-"))),
+    allowed("operator", "keeps a system job as the chart has it", spec("system", label="x")),
+]
+USER_JOBS_ARE_THEIR_AUTHORS = [
+    allowed("editor", "creates a user job", create(scheduled_job("more"))),
+    allowed("editor", "reschedules a user job", spec("user", triggers=[])),
+    allowed("editor", "labels a user job", metadata("user", labels={"a": "b"})),
+    allowed("editor", "deletes a user job", delete("user")),
+]
+WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS = [
+    refused("writer", "create", create(scheduled_job("more")), "spec.jobTemplate", CREATE_JOBS),
+    refused("writer", "change", spec("user", label="x"), "spec.label", CREATE_JOBS),
+    allowed("writer", "disables a user job", spec("user", suspend=True)),
+    allowed("writer", "labels a user job", metadata("user", labels={"a": "b"})),
+]
+RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS = [
+    refused(
+        "editor", "make a periodic run", create(job_run("user", periodic=True)), "found Periodic", "leave spec.trigger"
+    ),
+    refused("administrator", "make a periodic run", create(job_run("user", periodic=True)), "found Periodic"),
+    refused("editor", "name an owner", create(job_run("user", ownerReferences=owned_by("user"))), "ownerReferences"),
+    allowed("operator", "makes a run", create(job_run("user", periodic=True, ownerReferences=owned_by("user")))),
+]
+ROLES_SEE_RUN_WRITE_AND_CLEAR = [
+    refused("viewer", "run a job", create(job_run("user")), BY_ROLE),
+    refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
+    refused("editor", "clear the history", Act(("delete", "jobrun", "any")), BY_ROLE),
+    allowed("admin", "clears the history", Act(("delete", "jobrun", "any", "--ignore-not-found"))),
+]
+TABLE = (
+    SYSTEM_JOBS_ARE_DISABLED_ENABLED_AND_RUN_BY_ALL_WHO_MAY_EDIT
+    + AND_ARE_NOT_EDITED
+    + BUT_BY_ADMINISTRATORS
+    + USER_JOBS_ARE_THEIR_AUTHORS
+    + WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS
+    + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
+    + ROLES_SEE_RUN_WRITE_AND_CLEAR
+)
+
+
+@pytest.mark.parametrize(("who", "act", "words"), TABLE)
+def test_who_may_do_what(release: Release, who: str, act: Act, words: tuple[str, ...]) -> None:
+    said = refusal(release, who, act)
+    assert bool(said) == bool(words), said
+    assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize("who", ["viewer", "runner", "writer", "editor", "admin", "administrator"])
+def test_everyone_with_a_role_sees_jobs_and_runs(release: Release, who: str) -> None:
+    release.kubectl("get", "scheduledjobs,jobruns", who=who)
+
+
+def test_the_operator_writes_the_status_of_a_system_job(release: Release) -> None:
+    raw = json.loads(release.kubectl("get", "scheduledjob", "system", "--output=json").stdout)
+    raw["status"] = {"observedGeneration": 7}
+    release.kubectl("replace", "--subresource=status", "--filename=-", who="operator", input=json.dumps(raw))
+    written = release.kubectl("get", "scheduledjob", "system", "--output=jsonpath={.status.observedGeneration}")
+    assert written.stdout == "7"
+
+
+def test_the_operator_makes_a_persons_run_belong_to_its_definition(release: Release) -> None:
+    name = release.kubectl(
+        *create(job_run("user")).arguments, "--output=name", who="runner", input=json.dumps(job_run("user"))
+    )
+    uid = release.kubectl("get", "scheduledjob", "user", "--output=jsonpath={.metadata.uid}").stdout
+    adoption = json.dumps({"metadata": {"ownerReferences": owned_by("user", uid)}})
+    release.kubectl("patch", name.stdout.strip(), "--type=merge", "--patch", adoption, who="operator")
+
+
+def test_deleting_the_owner_of_a_system_job_deletes_it(release: Release) -> None:
+    """So `helm uninstall` ends the system jobs of the chart: the garbage collector is exempt."""
+    release.kubectl("create", "configmap", "owner")
+    uid = release.kubectl("get", "configmap", "owner", "--output=jsonpath={.metadata.uid}").stdout
+    owner = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}]
+    owned = json.dumps(scheduled_job("owned", "System", ownerReferences=owner))
+    release.kubectl("create", "--filename=-", input=owned, who="administrator")
+    release.kubectl("delete", "configmap", "owner")
+    until(lambda: gone(release, "owned"), "the garbage collector")
+
+
+@pytest.mark.parametrize("cascade", ["foreground", "orphan"])
+def test_finalizers_of_a_deletion_come_off(release: Release, cascade: str) -> None:
+    name = f"with-{cascade}"
+    release.kubectl("create", "--filename=-", input=json.dumps(scheduled_job(name, "System")), who="administrator")
+    uid = release.kubectl("get", "scheduledjob", name, "--output=jsonpath={.metadata.uid}").stdout
+    run = job_run(name, periodic=True, ownerReferences=owned_by(name, uid))
+    made = release.kubectl("create", "--filename=-", "--output=name", input=json.dumps(run), who="operator")
+    release.kubectl("delete", "scheduledjob", name, f"--cascade={cascade}", "--wait=false", who="administrator")
+    until(lambda: gone(release, name), f"the {cascade} deletion")
+    left = release.kubectl("get", made.stdout.strip(), "--ignore-not-found").stdout
+    assert bool(left) == (cascade == "orphan")
+
+
+def test_a_namespace_with_a_system_job_can_be_deleted(release: Release) -> None:
+    job = json.dumps(scheduled_job("system", "System"))
+    release.cluster.kubectl("--namespace", release.doomed, "create", "--filename=-", input=job)
+    release.cluster.kubectl("delete", "namespace", release.doomed, "--timeout=60s")
+
+
+def test_a_large_system_job_stays_within_the_cost_limits_of_admission(release: Release) -> None:
+    """CEL that costs too much fails, and a policy that fails refuses: then nobody could disable the job."""
+    job = scheduled_job("large", "System", annotations={f"note-{n}": "x" * 100 for n in range(500)})
+    job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": f"VARIABLE_{n}", "value": "x" * 500} for n in range(1000)
+    ]
+    release.kubectl("create", "--filename=-", input=json.dumps(job))
+    assert not refusal(release, "editor", spec("large", suspend=True))
+    assert "spec.label: not" in refusal(release, "editor", spec("large", label="x"))
+
+
+def gone(release: Release, name: str) -> bool:
+    return not release.kubectl("get", "scheduledjob", name, "--ignore-not-found", "--output=name").stdout

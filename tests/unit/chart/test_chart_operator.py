@@ -1,0 +1,129 @@
+"""The Deployment: how the operator is run."""
+
+from typing import Any
+
+import pytest
+from tests.unit.chart.conftest import Render, value_sets
+
+from carillon.controller.settings import Settings
+
+
+def test_two_replicas_and_never_fewer_during_an_update_or_a_drain(render: Render) -> None:
+    chart = render()
+    deployment = chart.one("Deployment")["spec"]
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budget = chart.one("PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == deployment["selector"]
+    assert deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("values", value_sets())
+def test_every_variable_is_a_setting_of_the_operator(render: Render, values: dict[str, Any]) -> None:
+    settings = {f"CARILLON_{name.upper()}" for name in Settings.model_fields}
+    given = {name for name in render(**values).environment if name.startswith("CARILLON_")}
+    assert given <= settings
+
+
+def test_settings_from_values(render: Render) -> None:
+    environment = render(
+        watchNamespaces=["files", "reports"],
+        leaderElection={"leaseName": "bells", "leaseDurationSeconds": 30},
+        lastWords=False,
+        log={"format": "console", "level": "debug"},
+        probePort=9090,
+        extraEnv=[{"name": "HTTPS_PROXY", "value": "proxy:3128"}],
+    ).environment
+    assert environment | {"CARILLON_IDENTITY": ""} == {
+        "CARILLON_IDENTITY": "",
+        "CARILLON_WATCH_NAMESPACES": "carillon,files,reports",
+        "CARILLON_LEASE_NAMESPACE": "carillon",
+        "CARILLON_LEASE_NAME": "bells",
+        "CARILLON_LEASE_DURATION_SECONDS": "30",
+        "CARILLON_LOG_FORMAT": "console",
+        "CARILLON_LOG_LEVEL": "debug",
+        "CARILLON_PROBE_PORT": "9090",
+        "CARILLON_LAST_WORDS": "false",
+        "CARILLON_SYSTEM_JOBS_FILE": "/etc/carillon/system-jobs.yaml",
+        "CARILLON_SYSTEM_JOBS_OWNER": "carillon-system-jobs",
+        "HTTPS_PROXY": "proxy:3128",
+    }
+
+
+def test_the_defaults_are_the_operators_own(render: Render) -> None:
+    environment = render().environment
+    for name in ("lease_name", "lease_duration_seconds", "log_level", "probe_port"):
+        assert environment[f"CARILLON_{name.upper()}"] == str(Settings.model_fields[name].default)
+    assert environment["CARILLON_WATCH_NAMESPACES"] == ""
+
+
+@pytest.mark.parametrize("values", value_sets())
+def test_pods_pass_the_restricted_level_of_pod_security(render: Render, values: dict[str, Any]) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    chart = render(**values)
+    own = {
+        name: pod
+        for name, pod in chart.pods.items()
+        if not values.get("systemJobs", {}).get(name, {}).get("jobTemplate")
+    }
+    for name, pod in own.items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+        assert all({"configMap", "emptyDir"} & volume.keys() for volume in pod.get("volumes", [])), name
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }, name
+
+
+def test_a_place_to_write_temporary_files(render: Render) -> None:
+    mounts = {mount["mountPath"]: mount["name"] for mount in render().operator["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in render().one("Deployment")["spec"]["template"]["spec"]["volumes"]}
+    assert "emptyDir" in volumes[mounts["/tmp"]]
+
+
+def test_only_pods_that_ask_the_api_server_get_a_token(render: Render) -> None:
+    chart = render(systemJobs={"sweep": {"image": "busybox"}})
+    assert all(account["automountServiceAccountToken"] is False for account in chart.all("ServiceAccount"))
+    tokens = {name: pod["automountServiceAccountToken"] for name, pod in chart.pods.items()}
+    assert tokens == {"operator": True, "helm test": False, "verify": True, "report": True, "sweep": False}
+
+
+def test_probes(render: Render) -> None:
+    probes = {key: value["httpGet"]["path"] for key, value in render().operator.items() if key.endswith("Probe")}
+    assert probes == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+
+
+def test_the_image_by_version_tag_or_digest(render: Render) -> None:
+    digest = "sha256:" + "a" * 64
+    assert render().operator["image"] == "carillon:0.1.0"
+    assert render(image={"tag": "dev"}).operator["image"] == "carillon:dev"
+    assert render(image={"tag": "dev", "digest": digest}).operator["image"] == f"carillon@{digest}"
+
+
+def test_metrics_are_scraped_by_service_and_monitor(render: Render) -> None:
+    chart = render(serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}})
+    service = chart.one("Service")
+    assert chart.one("Deployment")["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
+    monitor = chart.one("ServiceMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert not render().all("ServiceMonitor")
+
+
+def test_a_network_policy_lets_in_the_probes_and_the_helm_test(render: Render) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}
+    chart = render(networkPolicy={"enabled": True, "from": [peer]})
+    policy = chart.one("NetworkPolicy")["spec"]
+    test_labels = chart.one("Pod")["metadata"]["labels"]
+    [rule] = policy["ingress"]
+    assert rule["ports"] == [{"port": "probes", "protocol": "TCP"}]
+    assert rule["from"][0] == peer
+    assert rule["from"][1]["podSelector"]["matchLabels"].items() <= test_labels.items()
+    assert not render().all("NetworkPolicy")
+    assert "from" not in render(networkPolicy={"enabled": True}).one("NetworkPolicy")["spec"]["ingress"][0]

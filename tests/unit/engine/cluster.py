@@ -1,0 +1,191 @@
+"""A small API server in memory, with the parts of Kubernetes that an operator of ours can feel.
+
+Objects have UIDs and resourceVersions; names are unique; stale writes get 409; statuses are checked against the models'
+limits, as the CRDs do it. Owners that go take their dependents along when `collect_garbage` is called, and pods outlive
+their Job until `end_pods`. Stored objects are never changed in place, so they are handed out as they are.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from carillon.api.base import rfc3339
+from carillon.api.jobrun import JobRunStatus
+from carillon.api.scheduledjob import ScheduledJobStatus
+from carillon.kube.errors import ApiError
+from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+
+Body = dict[str, Any]
+Watcher = Callable[[Resource, str, Body], None]
+
+_STATUSES = {SCHEDULED_JOBS: ScheduledJobStatus, JOB_RUNS: JobRunStatus}
+
+
+@dataclass(slots=True)
+class Pods:
+    """The pods of one Job."""
+
+    namespace: str
+    active: int = 0
+    exit_code: int | None = None
+    words: str = ""
+
+
+@dataclass
+class Cluster:
+    """The API server, and as much of the other controllers as somebody asks for."""
+
+    now: datetime
+    watchers: list[Watcher] = field(default_factory=list)
+    refuse: Callable[[Resource, Body], ApiError | None] = lambda _resource, _body: None
+    """Says why a create is refused (quota, a policy); None when it is not."""
+
+    def __post_init__(self) -> None:
+        self.objects: dict[Resource, dict[str, Body]] = {SCHEDULED_JOBS: {}, JOB_RUNS: {}, JOBS: {}}
+        self.pods: dict[str, Pods] = {}
+        self._versions = itertools.count(100)
+        self._uids = itertools.count(1)
+
+    # What every client may ask for
+
+    def get(self, resource: Resource, name: str) -> Body:
+        try:
+            return self.objects[resource][name]
+        except KeyError:
+            raise ApiError(404, "NotFound", f"{resource.plural} {name!r} not found") from None
+
+    def create(self, resource: Resource, body: Body) -> Body:
+        metadata = body["metadata"]
+        if (refusal := self.refuse(resource, body)) is not None:
+            raise refusal
+        if metadata["name"] in self.objects[resource]:
+            raise ApiError(409, "AlreadyExists", f"{resource.plural} {metadata['name']!r} already exists")
+        assert len(metadata["name"]) <= (63 if resource is JOBS else 253), metadata["name"]
+        raw = {
+            **body,
+            "metadata": {
+                **metadata,
+                "uid": f"{resource.kind.lower()}-{next(self._uids)}",
+                "creationTimestamp": rfc3339(self.now),
+                "generation": 1,
+            },
+            "status": {},
+        }
+        if resource is JOBS:
+            self.pods[raw["metadata"]["uid"]] = Pods(metadata["namespace"])
+        return self._store(resource, raw)
+
+    def replace_status(self, resource: Resource, name: str, body: Body) -> Body:
+        raw = self.get(resource, name)
+        if body["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: the object has been modified")
+        try:
+            _STATUSES[resource].model_validate(body["status"])
+        except ValidationError as error:
+            raise ApiError(422, "Invalid", str(error)) from error
+        return self._store(resource, {**raw, "status": body["status"]})
+
+    def patch_metadata(self, resource: Resource, name: str, patch: Body) -> Body:
+        raw = self.get(resource, name)
+        metadata = raw["metadata"]
+        for field_name in ("uid", "resourceVersion"):
+            if patch["metadata"].get(field_name, metadata[field_name]) != metadata[field_name]:
+                raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: {field_name} differs")
+        return self._store(resource, {**raw, "metadata": {**metadata, **patch["metadata"]}})
+
+    def delete(self, resource: Resource, name: str, *, uid: str | None = None, foreground: bool = False) -> None:
+        raw = self.objects[resource].get(name)
+        if raw is None or uid not in (None, raw["metadata"]["uid"]):
+            return
+        if foreground and resource is JOBS and self.pods[raw["metadata"]["uid"]].active:
+            if "deletionTimestamp" not in raw["metadata"]:
+                status = {**raw["status"], "active": 0, "terminating": self.pods[raw["metadata"]["uid"]].active}
+                metadata = {**raw["metadata"], "deletionTimestamp": rfc3339(self.now)}
+                self._store(resource, {**raw, "metadata": metadata, "status": status})
+            return
+        self._remove(resource, name)
+
+    # What people do
+
+    def edit(self, name: str, **spec: Any) -> Body:
+        """Change fields of a ScheduledJob's spec."""
+        raw = self.get(SCHEDULED_JOBS, name)
+        changed = {**raw["spec"], **spec}
+        if changed == raw["spec"]:
+            return raw
+        metadata = {**raw["metadata"], "generation": raw["metadata"]["generation"] + 1}
+        return self._store(SCHEDULED_JOBS, {**raw, "metadata": metadata, "spec": changed})
+
+    # What the other controllers do
+
+    def start_pods(self, name: str) -> None:
+        """The Job controller makes the pod."""
+        raw = self.get(JOBS, name)
+        if "deletionTimestamp" not in raw["metadata"]:
+            self.pods[raw["metadata"]["uid"]].active = 1
+            self._store(JOBS, {**raw, "status": {**raw["status"], "active": 1}})
+
+    def finish(self, name: str, *, exit_code: int = 0, words: str = "", reason: str = "BackoffLimitExceeded") -> None:
+        """The pod ends, and the Job with it."""
+        raw = self.get(JOBS, name)
+        pods = self.pods[raw["metadata"]["uid"]]
+        pods.active, pods.exit_code, pods.words = 0, exit_code, words
+        ended = rfc3339(self.now)
+        status: Body = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": ended}]}
+        if exit_code:
+            status["conditions"][0] |= {"type": "Failed", "reason": reason, "message": "the Job has failed"}
+        else:
+            status["completionTime"] = ended
+        self._store(JOBS, {**raw, "status": status})
+        if "deletionTimestamp" in raw["metadata"]:
+            self._remove(JOBS, name)
+
+    def end_pods(self, job_uid: str) -> None:
+        """Terminating pods have ended; a Job that was waiting for them goes."""
+        self.pods[job_uid].active = 0
+        for name, raw in list(self.objects[JOBS].items()):
+            if raw["metadata"]["uid"] == job_uid and "deletionTimestamp" in raw["metadata"]:
+                self._remove(JOBS, name)
+
+    def collect_garbage(self) -> bool:
+        """Remove what belongs to owners that are gone; whether there was anything."""
+        alive = {raw["metadata"]["uid"] for kind in self.objects.values() for raw in kind.values()}
+        orphans = [
+            (resource, name)
+            for resource, kind in self.objects.items()
+            for name, raw in kind.items()
+            if any(owner["uid"] not in alive for owner in raw["metadata"].get("ownerReferences") or ())
+        ]
+        for resource, name in orphans:
+            self._remove(resource, name)
+        return bool(orphans)
+
+    def pod_list(self, job_uid: str) -> list[Body]:
+        """The pods of a Job, as Kubernetes' JSON."""
+        pods = self.pods.get(job_uid)
+        if pods is None:
+            return []
+        metadata = {"name": f"pod-{job_uid}", "namespace": pods.namespace}
+        if pods.active:
+            return [{"metadata": metadata, "status": {"phase": "Running"}}]
+        if not pods.exit_code:
+            return []
+        terminated = {"exitCode": pods.exit_code, "reason": "Error", "message": pods.words}
+        containers = [{"name": "main", "state": {"terminated": terminated}}]
+        return [{"metadata": metadata, "status": {"phase": "Failed", "containerStatuses": containers}}]
+
+    def _store(self, resource: Resource, raw: Body) -> Body:
+        raw = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(next(self._versions))}}
+        self.objects[resource][raw["metadata"]["name"]] = raw
+        for watcher in list(self.watchers):
+            watcher(resource, "MODIFIED", raw)
+        return raw
+
+    def _remove(self, resource: Resource, name: str) -> None:
+        raw = self.objects[resource].pop(name)
+        for watcher in list(self.watchers):
+            watcher(resource, "DELETED", raw)

@@ -1,0 +1,252 @@
+"""The book in which the simulator keeps all that ever happened, and the invariants of design 3 that it is checked by.
+
+The records of the API are bounded; the ledger forgets nothing. It checks at every write, so that a broken promise is
+found where it is broken, and once more when everything has come to rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from carillon.api.jobrun import Phase
+from carillon.api.scheduledjob import Skip, TriggerStatus
+from carillon.engine.due import bound, names_instant
+from carillon.engine.model import Definition, PlannedTrigger
+from carillon.engine.read import controller_uid, instant, read_definition, read_run
+from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from tests.unit.engine.cluster import Cluster
+
+Body = dict[str, Any]
+SECOND = timedelta(seconds=1)
+FINISHED = {phase.value for phase in Phase if phase.finished}
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """What became of a JobRun, from beginning to end."""
+
+    name: str
+    definition_uid: str
+    due: datetime | None
+    trigger: str
+    jobs: list[str] = field(default_factory=list)
+    phase: str = ""
+    recorded: bool = False
+    """Whether it has been in status.history."""
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of skips at its longest."""
+
+    trigger: str
+    first: datetime
+    last: datetime
+    count: int
+    reason: str
+
+
+class Ledger:
+    """Watches a cluster, and raises AssertionError when a promise of the design is broken."""
+
+    def __init__(self, cluster: Cluster, *, prompt: bool = True) -> None:
+        """`prompt`: nothing that people do escapes an operator's notice, so it can be held to it at once."""
+        self._cluster = cluster
+        self._prompt = prompt
+        self.definitions: dict[str, Definition] = {}
+        self.runs: dict[str, RunRecord] = {}
+        self.lines: dict[tuple[str, str], list[Line]] = {}
+        self.barriers: dict[tuple[str, str], datetime] = {}
+        """From when on a trigger may fire: creation, last change, last resume."""
+        self.job_runs: dict[str, str] = {}
+        cluster.watchers.insert(0, self._observe)
+
+    def _observe(self, resource: Resource, change: str, raw: Body) -> None:
+        if resource is SCHEDULED_JOBS:
+            if change != "DELETED":
+                self._definition(raw)
+        elif resource is JOB_RUNS:
+            self._run(raw, gone=change == "DELETED")
+        elif change != "DELETED":
+            self._job(raw)
+        self._check_forbid()
+
+    # ScheduledJobs
+
+    def _definition(self, raw: Body) -> None:
+        new, uid = read_definition(raw), raw["metadata"]["uid"]
+        old = self.definitions.get(uid)
+        self.definitions[uid] = new
+        if old is None or old.generation != new.generation:
+            self._note_barriers(old, new)
+        elif old.status != new.status:
+            self._check_status(old, new)
+
+    def _note_barriers(self, old: Definition | None, new: Definition) -> None:
+        if old is None:
+            self.barriers |= {(new.uid, trigger.name): new.created for trigger in new.triggers}
+            return
+        hashes = {trigger.name: trigger.spec_hash for trigger in old.triggers}
+        resumed = old.suspended and not new.suspended and old.status.suspended_since is not None
+        for trigger in new.triggers:
+            if resumed or hashes.get(trigger.name) != trigger.spec_hash:
+                self.barriers[(new.uid, trigger.name)] = self._cluster.now
+
+    def _check_status(self, old: Definition, new: Definition) -> None:
+        for skip in reversed(new.status.skips):
+            self._note_skip(new, skip)
+        before = {mark.name: mark for mark in old.status.triggers}
+        schedules = {trigger.name: trigger for trigger in new.triggers}
+        for mark in new.status.triggers:
+            previous, trigger = before.get(mark.name), schedules.get(mark.name)
+            if trigger is None or mark.spec_hash != trigger.spec_hash:
+                continue
+            if previous is None or previous.spec_hash != mark.spec_hash:
+                previous = mark.model_copy(update={"handled_through": mark.since})
+            assert mark.since >= previous.since, f"{mark.name}: since went back"
+            assert mark.handled_through >= previous.handled_through, f"{mark.name}: the watermark went back"
+            assert mark.handled_through <= self._cluster.now, f"{mark.name}: the watermark lies in the future"
+            self._check_accounted(new.uid, bound(trigger, previous), previous.handled_through, mark.handled_through)
+        for uid in {line.uid for line in new.status.history} - {line.uid for line in old.status.history}:
+            run = self.runs[uid]
+            assert not run.recorded, f"{run.name} is in history a second time"
+            assert run.phase in FINISHED, f"{run.name} is in history and not finished"
+            run.recorded = True
+
+    def _note_skip(self, definition: Definition, skip: Skip) -> None:
+        lines = self.lines.setdefault((definition.uid, skip.trigger), [])
+        known = next((line for line in lines if line.first == skip.from_ and line.reason == skip.reason), None)
+        if known is not None and (known.last, known.count) == (skip.to, skip.count):
+            return
+        start = known.last if known is not None else skip.from_ - SECOND
+        added = skip.count - (known.count if known is not None else 0)
+        assert added > 0, f"the line {known} shrank to {skip}"
+        trigger = self._trigger(definition, skip.trigger)
+        assert trigger.schedule.count(start, skip.to) == added, f"{skip} does not count what is due"
+        assert names_instant(trigger, skip.from_), f"{skip} begins where nothing is due"
+        assert names_instant(trigger, skip.to), f"{skip} ends where nothing is due"
+        for line in lines:
+            apart = line is known or line.last < skip.from_ or skip.to < line.first
+            assert apart, f"{skip} and {line} tell of the same due times"
+        for run in self._runs_of(definition.uid):
+            told_twice = run.due is not None and start < run.due <= skip.to and names_instant(trigger, run.due)
+            assert not told_twice, f"{run.name} exists, and {skip} says that it was skipped"
+        if known is None:
+            lines.append(Line(skip.trigger, skip.from_, skip.to, skip.count, skip.reason))
+        else:
+            known.last, known.count = skip.to, skip.count
+
+    @staticmethod
+    def _trigger(definition: Definition, name: str) -> PlannedTrigger:
+        marks = {mark.name: mark for mark in definition.status.triggers}
+        return next(bound(trigger, marks[name]) for trigger in definition.triggers if trigger.name == name)
+
+    def _check_accounted(self, uid: str, trigger: PlannedTrigger, after: datetime, through: datetime) -> None:
+        ran = {run.due for run in self._runs_of(uid)}
+        lines = self.lines.get((uid, trigger.name), ())
+        due = trigger.schedule.next_after(after)
+        while due is not None and due <= through:
+            found = due in ran or any(line.first <= due <= line.last for line in lines)
+            assert found, f"{trigger.name} was due at {due:%H:%M:%S}, and there is neither a run nor a skip"
+            due = trigger.schedule.next_after(due)
+
+    # JobRuns and Jobs
+
+    def _runs_of(self, definition_uid: str) -> Iterator[RunRecord]:
+        return (run for run in self.runs.values() if run.definition_uid == definition_uid)
+
+    def _run(self, raw: Body, *, gone: bool) -> None:
+        run = read_run(raw)
+        record = self.runs.get(run.uid)
+        if record is None:
+            record = self.runs[run.uid] = RunRecord(
+                run.name, run.owner_uid, run.spec.scheduled_time, run.spec.trigger.name
+            )
+            if record.due is not None:
+                self._check_fired(record)
+        record.definition_uid = run.owner_uid
+        if record.phase in FINISHED:
+            assert run.status.phase == record.phase, f"{run.name} was {record.phase} and is {run.status.phase}"
+        record.phase = run.status.phase
+        record.gone = gone
+
+    def _check_fired(self, record: RunRecord) -> None:
+        uid, due = record.definition_uid, record.due
+        assert due is not None
+        twins = [run for run in self._runs_of(uid) if run.due == due and run is not record]
+        assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
+        for (owner, name), lines in self.lines.items():
+            if owner == uid and name == record.trigger:
+                told = [line for line in lines if line.first <= due <= line.last]
+                assert not told, f"{record.name} is made, and {told[0]} says that it was skipped"
+        if self._prompt:
+            definition = self.definitions[uid]
+            assert not definition.suspended, f"{record.name} is made while the definition is disabled"
+            barrier = self.barriers[(uid, record.trigger)]
+            assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
+        assert due <= self._cluster.now, f"{record.name} is made too early"
+
+    def _job(self, raw: Body) -> None:
+        uid, run_uid = raw["metadata"]["uid"], controller_uid(raw, "JobRun")
+        if uid in self.job_runs or run_uid not in self.runs:
+            return
+        self.job_runs[uid] = run_uid
+        record = self.runs[run_uid]
+        record.jobs.append(uid)
+        assert len(record.jobs) == 1, f"a second Job for {record.name}"
+
+    def _check_forbid(self) -> None:
+        holders: dict[str, list[str]] = {}
+        unfinished = {
+            raw["metadata"]["uid"] for raw in self._cluster.objects[JOBS].values() if not raw["status"].get("conditions")
+        }
+        for uid, run_uid in self.job_runs.items():
+            if self._cluster.pods[uid].active or uid in unfinished:
+                holders.setdefault(self.runs[run_uid].definition_uid, []).append(self.runs[run_uid].name)
+        for uid, names in holders.items():
+            policy = self._policy(uid)
+            assert policy == "Allow" or len(names) < 2, f"{policy}, and all of these are active: {', '.join(names)}"
+
+    def _policy(self, definition_uid: str) -> str:
+        spec = self.definitions[definition_uid].spec
+        return spec.concurrency.policy.value if spec is not None else "Allow"
+
+    # At rest
+
+    def check_at_rest(self) -> None:
+        """Nothing is left to do: every due time is accounted for, every run decided, every outcome counted once."""
+        for name, raw in self._cluster.objects[SCHEDULED_JOBS].items():
+            definition = self.definitions[raw["metadata"]["uid"]]
+            status = definition.status
+            assert status.observed_generation == definition.generation, f"{name}: the last edit was not seen"
+            if not definition.suspended and not definition.invalid:
+                for trigger, mark in self._marked(definition):
+                    late = bound(trigger, mark).schedule.next_after(mark.handled_through)
+                    assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
+            self._check_counts(definition)
+        for run in self._cluster.objects[JOB_RUNS].values():
+            made = instant(run["metadata"]["creationTimestamp"])
+            assert run["status"].get("phase"), f"{run['metadata']['name']}, made at {made:%H:%M:%S}, was not decided"
+
+    @staticmethod
+    def _marked(definition: Definition) -> Iterator[tuple[PlannedTrigger, TriggerStatus]]:
+        marks = {mark.name: mark for mark in definition.status.triggers}
+        return ((trigger, marks[trigger.name]) for trigger in definition.triggers)
+
+    def _check_counts(self, definition: Definition) -> None:
+        counts = definition.status.counts
+        runs = [run for run in self._runs_of(definition.uid) if run.phase in FINISHED]
+        for run in runs:
+            assert run.recorded, f"{run.name} is {run.phase}, and never was in history"
+        ended = [run.phase for run in runs]
+        skipped = sum(line.count for (uid, _), lines in self.lines.items() if uid == definition.uid for line in lines)
+        counted = (counts.succeeded, counts.failed, counts.stopped, counts.skipped)
+        actual = (
+            ended.count("Succeeded"),
+            ended.count("Failed"),
+            ended.count("Stopped"),
+            ended.count("Skipped") + skipped,
+        )
+        assert counted == actual, f"(succeeded, failed, stopped, skipped) is {actual}, and is counted as {counted}"

@@ -1,0 +1,407 @@
+"""The whole operator but its sockets, on an API server in memory and a clock that goes when it is told to.
+
+The real store, agenda, queue, executor and reconciler run here; only the client is replaced. Each of its requests is a
+point at which the process can die, lose an answer, or give way to another process. A process that dies forgets all;
+the next one starts from lists. Everything is deterministic.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from carillon.controller.agenda import Agenda
+from carillon.controller.execute import Executor
+from carillon.controller.metrics import Metrics
+from carillon.controller.reconcile import Reconciler
+from carillon.controller.store import Store
+from carillon.controller.workqueue import WorkQueue
+from carillon.engine import plan as plans
+from carillon.engine.decide import decide
+from carillon.engine.model import Key
+from carillon.kube.client import Client
+from carillon.kube.errors import ApiError, Unreachable
+from carillon.kube.events import Recorder, Reference
+from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
+from tests.unit.engine.builders import NAMESPACE, at, raw_definition
+from tests.unit.engine.cluster import Body, Cluster
+from tests.unit.engine.ledger import Ledger
+
+Answer = TypeVar("Answer")
+ROUNDS = 200
+_METRICS = Metrics()
+
+
+class Fault(StrEnum):
+    """What may happen to a write."""
+
+    DIE_BEFORE = "the process dies before it"
+    DIE_AFTER = "the process dies after it"
+    LOSE_ANSWER = "it happens, and the answer is lost"
+    LOSE_REQUEST = "it does not happen, and nobody says so"
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class _GiveWay(Awaitable[None]):
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@dataclass
+class Writes:
+    """Counts the writes of all processes, and lets things happen to some of them."""
+
+    count: int = 0
+    faults: dict[int, Fault] = field(default_factory=dict)
+    """By the number of the write, from 1."""
+    log: list[str] = field(default_factory=list)
+
+
+class MemoryClient:
+    """The part of `carillon.kube.client.Client` that the executor uses."""
+
+    def __init__(self, cluster: Cluster, writes: Writes) -> None:
+        self._cluster = cluster
+        self._writes = writes
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Body:
+        await _GiveWay()
+        return self._cluster.get(resource, name)
+
+    async def list(self, resource: Resource, namespace: str, *, label_selector: str) -> tuple[list[Body], str]:
+        assert resource is PODS
+        await _GiveWay()
+        return self._cluster.pod_list(label_selector.rpartition("=")[2]), "1"
+
+    async def create(
+        self, resource: Resource, namespace: str, body: Body, *, dry_run: bool = False, strict: bool = False
+    ) -> Body:
+        if dry_run:
+            await _GiveWay()
+            return body
+        what = f"create {resource.kind} {body['metadata']['name']}"
+        return await self._write(what, lambda: self._cluster.create(resource, body))
+
+    async def merge_patch(self, resource: Resource, namespace: str, name: str, patch: Body) -> Body:
+        return await self._write(
+            f"patch {resource.kind} {name}", lambda: self._cluster.patch_metadata(resource, name, patch)
+        )
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Body, *, subresource: str) -> Body:
+        assert subresource == "status"
+        what = f"status {resource.kind} {name}"
+        return await self._write(what, lambda: self._cluster.replace_status(resource, name, body))
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str = "Background"
+    ) -> None:
+        foreground = propagation == "Foreground"
+        what = f"delete {resource.kind} {name}"
+        await self._write(what, lambda: self._cluster.delete(resource, name, uid=uid, foreground=foreground))
+
+    async def pod_log(self, namespace: str, pod: str, **_: Any) -> str:
+        await _GiveWay()
+        return ""
+
+    async def _write(self, what: str, effect: Callable[[], Answer]) -> Answer:
+        await _GiveWay()
+        self._writes.count += 1
+        fault = self._writes.faults.get(self._writes.count)
+        self._writes.log.append(f"{self._cluster.now:%H:%M:%S} {what}{f' ({fault})' if fault else ''}")
+        if fault is Fault.DIE_BEFORE:
+            raise Died
+        if fault is Fault.LOSE_REQUEST:
+            raise Unreachable("the connection was reset")
+        answer = effect()
+        if fault is Fault.DIE_AFTER:
+            raise Died
+        if fault is Fault.LOSE_ANSWER:
+            raise Unreachable("the connection was reset")
+        return answer
+
+
+class Process:
+    """One process of the operator that leads."""
+
+    def __init__(self, cluster: Cluster, writes: Writes, events: list[str], *, lagging: bool = False) -> None:
+        """`lagging`: the watches tell what happened only when `deliver` is called."""
+        self._cluster = cluster
+        self._events = events
+        self._inboxes: dict[Resource, list[tuple[str, Body]]] = {SCHEDULED_JOBS: [], JOB_RUNS: [], JOBS: []}
+        self._lagging = lagging
+        self.agenda = Agenda()
+        self.queue = WorkQueue()
+        self.store = Store(changed=lambda key: self.queue.add(key), unreadable=_refuse)
+        executor = Executor(
+            client=cast(Client, MemoryClient(cluster, writes)),
+            store=self.store,
+            recorder=cast(Recorder, self),
+            metrics=_METRICS,
+            clock=lambda: cluster.now,
+            last_words=True,
+        )
+        self._reconciler = Reconciler(
+            store=self.store,
+            agenda=self.agenda,
+            queue=self.queue,
+            executor=executor,
+            metrics=_METRICS,
+            clock=lambda: cluster.now,
+        )
+        for resource, kind in cluster.objects.items():
+            for raw in kind.values():
+                self._take(resource, "ADDED", raw)
+        cluster.watchers.append(self.watch)
+
+    def emit(self, *, regarding: Reference, type: str, reason: str, message: str) -> None:
+        """Stand in for the recorder."""
+        self._events.append(f"{regarding.kind} {type} {reason}: {message}")
+
+    def watch(self, resource: Resource, change: str, raw: Body) -> None:
+        """Hear of a change."""
+        self._inboxes[resource].append((change, raw))
+        if not self._lagging:
+            self.deliver()
+
+    def deliver(self, resource: Resource | None = None, most: int | None = None) -> None:
+        """Let the watches tell what they know: of one kind, or of all; at most so many changes of each."""
+        for kind, inbox in self._inboxes.items():
+            if resource in (None, kind):
+                told, inbox[:] = inbox[:most], inbox[len(inbox[:most]) :]
+                for change, raw in told:
+                    self._take(kind, change, raw)
+
+    def _take(self, resource: Resource, change: str, raw: Body) -> None:
+        if change == "DELETED":
+            self.store.drop(raw["metadata"]["uid"])
+        elif resource is SCHEDULED_JOBS:
+            self.store.put_definition(raw)
+        elif resource is JOB_RUNS:
+            self.store.put_run(raw)
+        else:
+            self.store.put_job(raw)
+
+    def wake(self) -> None:
+        """Let the agenda's moments that have come become keys."""
+        for key in self.agenda.due(self._cluster.now):
+            self.queue.add(key, urgent=True)
+
+    async def work(self) -> None:
+        """Reconcile until the queue is empty."""
+        for _ in range(ROUNDS):
+            if not len(self.queue):
+                return
+            key = await self.queue.get()
+            try:
+                await self._reconciler.reconcile(key)
+            finally:
+                self.queue.done(key)
+        raise AssertionError("the operator does not come to rest")
+
+    def stop(self) -> None:
+        """End the process."""
+        self._cluster.watchers.remove(self.watch)
+
+
+def _refuse(raw: Body, why: str) -> None:
+    raise AssertionError(f"unreadable: {raw['metadata']['name']}: {why}")
+
+
+class Simulation:
+    """A cluster with an operator in it, and people."""
+
+    def __init__(
+        self,
+        *,
+        start: str = "12:00:30",
+        faults: dict[int, Fault] | None = None,
+        job_seconds: int | None = None,
+        lagging: bool = False,
+    ) -> None:
+        """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them."""
+        self.cluster = Cluster(at(start))
+        self.writes = Writes(faults=faults or {})
+        self.events: list[str] = []
+        self.ledger = Ledger(self.cluster, prompt=not lagging)
+        self.deaths = 0
+        self._job_seconds = job_seconds
+        self._lagging = lagging
+        self.process: Process | None = self._new_process()
+
+    @property
+    def now(self) -> datetime:
+        return self.cluster.now
+
+    def _new_process(self) -> Process:
+        return Process(self.cluster, self.writes, self.events, lagging=self._lagging)
+
+    # People
+
+    def apply(self, *crons: str, name: str = "sweep", **spec: Any) -> None:
+        """Create a ScheduledJob."""
+        raw = raw_definition(*crons, name=name, **spec)
+        self.cluster.create(SCHEDULED_JOBS, {**raw, "metadata": {"name": name, "namespace": NAMESPACE}})
+        self.work()
+
+    def edit(self, name: str = "sweep", **spec: Any) -> None:
+        """Change a ScheduledJob."""
+        self.cluster.edit(name, **spec)
+        self.work()
+
+    def run_now(self, run: str, *, name: str = "sweep", **spec: Any) -> None:
+        """Create a JobRun."""
+        metadata = {"name": run, "namespace": NAMESPACE}
+        body = {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "metadata": metadata}
+        self.cluster.create(JOB_RUNS, {**body, "spec": {"scheduledJob": name, **spec}})
+        self.work()
+
+    def delete(self, resource: Resource, name: str) -> None:
+        """Delete an object, with background propagation."""
+        self.cluster.delete(resource, name)
+        self.work()
+
+    # Kubernetes
+
+    def jobs(self) -> list[str]:
+        """Names of the Jobs that are not finished."""
+        return [n for n, raw in self.cluster.objects[JOBS].items() if not raw["status"].get("conditions")]
+
+    def finish(self, job: str, *, exit_code: int = 0) -> None:
+        """End a Job."""
+        self.cluster.finish(job, exit_code=exit_code, words="broken" if exit_code else "")
+        self.work()
+
+    def end_pods(self) -> None:
+        """Let every pod end that is terminating, or whose Job is gone."""
+        lasting = {raw["metadata"]["uid"]: raw["metadata"] for raw in self.cluster.objects[JOBS].values()}
+        for uid, pods in list(self.cluster.pods.items()):
+            if pods.active and (uid not in lasting or "deletionTimestamp" in lasting[uid]):
+                self.cluster.end_pods(uid)
+        self.work()
+
+    # Time
+
+    def work(self) -> None:
+        """Let the operator do all there is to do now, and be restarted when it dies."""
+        while self.process is not None:
+            try:
+                self._drive(self.process)
+            except Died:
+                self.deaths += 1
+                self.restart()
+            else:
+                return
+
+    def _drive(self, process: Process) -> None:
+        while True:
+            process.wake()
+            run(process.work())
+            if not self.cluster.collect_garbage():
+                return
+
+    def crash(self) -> None:
+        """Take the operator away."""
+        if self.process is not None:
+            self.process.stop()
+        self.process = None
+
+    def restart(self) -> None:
+        """Put a new process in the place of the old one."""
+        self.crash()
+        self.process = self._new_process()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; the operator wakes when it wants to, and Jobs end when it is their time."""
+        self.until(self.now + timedelta(seconds=seconds))
+
+    def until(self, moment: datetime | str) -> None:
+        """Let time pass until a moment."""
+        target = at(moment) if isinstance(moment, str) else moment
+        while True:
+            self._kubernetes()
+            self.work()
+            upcoming = [self.process.agenda.next() if self.process is not None else None, self._next_end()]
+            moments = [when for when in upcoming if when is not None and when <= target]
+            if not moments:
+                break
+            self.cluster.now = max(self.now, min(moments))
+        self.cluster.now = target
+        self._kubernetes()
+        self.work()
+
+    def _kubernetes(self) -> None:
+        for name in self.jobs():
+            raw = self.cluster.objects[JOBS][name]
+            if self._job_seconds is not None and self._end_of(raw) <= self.now:
+                self.cluster.finish(name)
+            elif not self.cluster.pods[raw["metadata"]["uid"]].active:
+                self.cluster.start_pods(name)
+
+    def _end_of(self, raw: Body) -> datetime:
+        created = datetime.fromisoformat(raw["metadata"]["creationTimestamp"])
+        return created + timedelta(seconds=self._job_seconds or 0)
+
+    def _next_end(self) -> datetime | None:
+        if self._job_seconds is None:
+            return None
+        return min((self._end_of(self.cluster.objects[JOBS][name]) for name in self.jobs()), default=None)
+
+    # What is expected at the end
+
+    def settle(self) -> None:
+        """Bring an operator back if there is none, let put-off work be done, and check that all is at rest."""
+        if self.process is None:
+            self.restart()
+        assert self.process is not None
+        for _ in range(10):
+            self.work()
+            if not self._busy():
+                break
+            self.advance(1)
+        self.ledger.check_at_rest()
+        written, keys = self.writes.count, self.process.store.known()
+        for key in keys:
+            self.process.queue.add(key)
+        self.work()
+        assert self.writes.count == written, f"at rest, and yet: {self.writes.log[written:]}"
+        for key in keys:
+            assert not self._pending(key), f"at rest, and yet planned: {self._pending(key)}"
+
+    def _pending(self, key: Key) -> tuple[plans.Action, ...]:
+        assert self.process is not None
+        return decide(self.process.store.snapshot(key), self.now).actions
+
+    def _busy(self) -> bool:
+        assert self.process is not None
+        return any(self._pending(key) for key in self.process.store.known())
+
+    def phases(self) -> dict[str, str]:
+        """Phase of every JobRun there is."""
+        return {name: raw["status"].get("phase", "") for name, raw in self.cluster.objects[JOB_RUNS].items()}
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, giving way to nobody."""
+    try:
+        while True:
+            work.send(None)
+    except StopIteration:
+        pass
+
+
+def interleave(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None], turns: list[bool]) -> None:
+    """Run two coroutines request by request: True gives the turn to the first one; then both to their ends."""
+    for mine in turns:
+        try:
+            (first if mine else second).send(None)
+        except (StopIteration, RuntimeError):
+            break
+    run(first)
+    run(second)
+
+
+__all__ = ["ApiError", "Fault", "Simulation", "interleave", "run"]
