@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.kopf_shell import watch_definitions
+from carillon.controller.leadership import Leadership
 from carillon.controller.metrics import Metrics
 from carillon.controller.probes import Probes
 from carillon.controller.reconcile import Reconciler
@@ -27,7 +29,6 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder
 from carillon.kube.follow import Follower
-from carillon.kube.lease import Elector
 from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
 
 CONTACT_LOST_SECONDS = 90.0
@@ -77,18 +78,10 @@ class Operator:
             clock=utc_now,
             tasks=settings.workers,
         )
-        duration = settings.lease_duration_seconds
-        self._elector = Elector(
-            client,
-            namespace=settings.lease_namespace,
-            name=settings.lease_name,
-            identity=settings.identity,
-            lease_duration_seconds=duration,
-            renew_deadline_seconds=duration * 3 / 4,
-            retry_period_seconds=min(2.0, duration / 8),
-            worker_alive=lambda: self._worker.alive,
+        self._leadership = Leadership(
+            settings, lead=self._lead, alive=lambda: self._worker.alive, observer=metrics.request
         )
-        client.gate = self._elector
+        client.gate = self._leadership
         self._followers = [follower for namespace in self._namespaces for follower in self._follow(namespace)]
         self._definitions_listed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -146,7 +139,7 @@ class Operator:
             await self._stop.wait()
         finally:
             log.info("stopping")
-            await self._elector.release()
+            await self._leadership.release()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -228,19 +221,20 @@ class Operator:
         await self._definitions_listed.wait()
         for follower in self._followers:
             await follower.synced.wait()
-        await self._elector.run(on_started=self._lead, on_stopped=self._follow_again)
+        await self._leadership.run()
 
     async def _lead(self) -> None:
         self._metrics.leading.set(1)
-        path = self._settings.system_jobs_file
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._worker.run())
-            if path is not None:
-                group.create_task(self._apply_system_jobs())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._worker.run())
+                if self._settings.system_jobs_file is not None:
+                    group.create_task(self._apply_system_jobs(self._settings.system_jobs_file))
+        finally:
+            self._metrics.leading.set(0)
 
-    async def _apply_system_jobs(self) -> None:
-        path, settings = self._settings.system_jobs_file, self._settings
-        assert path is not None
+    async def _apply_system_jobs(self, path: Path) -> None:
+        settings = self._settings
         while True:
             try:
                 manifests = system_jobs.load(path)
@@ -254,9 +248,6 @@ class Operator:
                 return
             else:
                 return
-
-    def _follow_again(self) -> None:
-        self._metrics.leading.set(0)
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}

@@ -49,7 +49,7 @@ class Reconciler:
         try:
             settled = await self._settle(key)
         except WritesRefused:
-            log.info("a write was refused: this process does not lead", key=str(key))
+            log.debug("a write was refused: this process does not lead", key=str(key))
         except Unreachable as error:
             self._put_off(key, str(error))
         except ApiError as error:
@@ -116,6 +116,7 @@ class Reconciler:
         notes = self._store.notes_of(key)
         if notes is None:
             return
+        notes.definition_absent = False
         for uid in [uid for uid, report in notes.pods.items() if report.remaining]:
             del notes.pods[uid]
         checked = notes.template_checked_at

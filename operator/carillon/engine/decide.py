@@ -53,6 +53,8 @@ class _Draft:
     definition_writes: list[Action] = field(default_factory=list)
     prunes: list[Action] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
+    statuses: dict[str, JobRunStatus] = field(default_factory=dict)
+    """What each run's record is to say, by UID."""
 
     def plan(self) -> Plan:
         actions = (
@@ -86,14 +88,17 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
 def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
     """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
     strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
-    active = {job.run_uid for job in snapshot.jobs}
-    waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in active)]
+    jobs = {job.run_uid: job for job in snapshot.jobs}
+    draft.statuses = {run.uid: run.status for run in strays}
+    waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in jobs)]
     if waiting and not snapshot.observations.definition_absent:
         draft.lookups.append(LookUpDefinition())
         return
     for run in waiting:
         message = f"ScheduledJob {snapshot.key} does not exist; spec.scheduledJob names one in the run's own namespace"
-        _write_run(draft, None, run, skipped(run, "NotFound", message, now=second(now)))
+        draft.statuses[run.uid] = skipped(run, "NotFound", message, now=second(now))
+    _advance_active(None, strays, jobs, set(), snapshot.observations, draft, now)
+    _write_runs(None, strays, draft)
     draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None)]
 
 
@@ -105,11 +110,11 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     held = holders(runs, snapshot.jobs, observations)
     slots = Slots(policy, dict(held))
 
-    currents: dict[str, JobRunStatus] = {run.uid: run.status for run in runs}
-    replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, currents, now)
-    _advance_active(definition, runs, jobs, replaced, observations, draft, currents, now)
+    draft.statuses = {run.uid: run.status for run in runs}
+    replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
+    _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run = _auto_start(definition, runs, draft, now)
-    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(runs, currents))
+    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(runs, draft.statuses))
     resolution, suspended_since = _due_times(definition, runs, busy, now)
     draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
 
@@ -119,12 +124,10 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     if verdict:
         draft.wakes.append(second(now) + TEMPLATE_RECHECK)
 
-    for run in runs:
-        if currents[run.uid] != run.status:
-            _write_run(draft, definition, run, currents[run.uid])
+    _write_runs(definition, runs, draft)
     status = summarise(
         definition,
-        currents=[Current(run, currents[run.uid]) for run in runs],
+        currents=[Current(run, draft.statuses[run.uid]) for run in runs],
         active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,
@@ -144,8 +147,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.wakes.append(resolution.next_due)
 
 
-def _waiting(runs: Sequence[Run], currents: dict[str, JobRunStatus]) -> list[Run]:
-    return [run for run in runs if not run.finished and currents[run.uid].phase in ("", "Queued")]
+def _waiting(runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
+    return [run for run in runs if not run.finished and statuses[run.uid].phase in ("", "Queued")]
 
 
 def _start_waiting(
@@ -155,7 +158,6 @@ def _start_waiting(
     slots: Slots,
     observations: Observations,
     draft: _Draft,
-    currents: dict[str, JobRunStatus],
     now: datetime,
 ) -> set[str]:
     """Start, queue or refuse the runs that have no Job; returns the UIDs of the runs that a newer one replaces."""
@@ -164,7 +166,7 @@ def _start_waiting(
     if definition.spec is None:
         for run in waiting:
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
-            currents[run.uid] = skipped(run, "Invalid", message, now=second(now))
+            draft.statuses[run.uid] = skipped(run, "Invalid", message, now=second(now))
         return replaced
     for run in in_order(waiting):
         if not run.owner_uid:
@@ -174,7 +176,7 @@ def _start_waiting(
         if verdict.create is not None:
             draft.creates.append(verdict.create)
         if verdict.status is not None:
-            currents[run.uid] = verdict.status
+            draft.statuses[run.uid] = verdict.status
         if verdict.wake_at is not None:
             draft.wakes.append(verdict.wake_at)
         replaced.update(verdict.replace)
@@ -182,13 +184,12 @@ def _start_waiting(
 
 
 def _advance_active(
-    definition: Definition,
+    definition: Definition | None,
     runs: Sequence[Run],
     jobs: dict[str, Job],
     replaced: set[str],
     observations: Observations,
     draft: _Draft,
-    currents: dict[str, JobRunStatus],
     now: datetime,
 ) -> None:
     timeout = build.own_time_limit(definition.spec) if definition is not None and definition.spec is not None else None
@@ -204,7 +205,7 @@ def _advance_active(
             observations=observations,
             now=second(now),
         )
-        currents[run.uid] = progress.status
+        draft.statuses[run.uid] = progress.status
         if progress.look_up is not None:
             draft.lookups.append(progress.look_up)
         if progress.stop is not None:
@@ -269,7 +270,10 @@ def _create_run(definition: Definition, due: Due, observations: Observations) ->
     return CreateRun(name, body)
 
 
-def _write_run(draft: _Draft, definition: Definition | None, run: Run, status: JobRunStatus) -> None:
-    body, outcome = run_status_body(run, status)
-    draft.run_writes.append(WriteRunStatus(run.name, run.uid, run.resource_version, body, outcome))
-    draft.run_writes += announce_run(definition, run, status)
+def _write_runs(definition: Definition | None, runs: Sequence[Run], draft: _Draft) -> None:
+    for run in runs:
+        status = draft.statuses[run.uid]
+        if status != run.status:
+            body, outcome = run_status_body(run, status)
+            draft.run_writes.append(WriteRunStatus(run.name, run.uid, run.resource_version, body, outcome))
+            draft.run_writes += announce_run(definition, run, status)

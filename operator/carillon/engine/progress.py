@@ -56,9 +56,7 @@ def advance(
     return Progress(status)
 
 
-def _finished(
-    status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations
-) -> Progress:
+def _finished(status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations) -> Progress:
     at = job.finished_at or job.created
     if job.succeeded:
         return Progress(_ended(status, Phase.SUCCEEDED, "Completed", "", at, exit_code=0))
