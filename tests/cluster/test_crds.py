@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.cluster.conftest import Cluster
 
 Manifest = dict[str, Any]

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.cluster.conftest import Cluster
 
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
 from carillon.kube.follow import Follower, present_uids
 from carillon.kube.resources import CONFIG_MAPS
+from tests.cluster.conftest import Cluster
 
 SELECTED = {"carillon.dev/test": "yes"}
 
@@ -133,11 +133,11 @@ async def test_the_server_ends_a_stream_in_time_with_a_bookmark(client: Client, 
             CONFIG_MAPS, namespace, resource_version=version, timeout_seconds=4, label_selector="no=such"
         )
     ]
-    assert seen == ["BOOKMARK"]
+    assert set(seen) == {"BOOKMARK"}
 
 
-async def test_a_version_that_is_too_old_is_gone(client: Client, namespace: str) -> None:
-    with pytest.raises(ApiError) as caught:
-        async for _ in client.watch(CONFIG_MAPS, namespace, resource_version="1", timeout_seconds=4):
+async def test_a_watch_that_is_refused_says_why(client: Client, namespace: str) -> None:
+    # A version that has expired (410) takes a compaction, minutes away in a new cluster: see the unit tests.
+    with pytest.raises(ApiError, match='Invalid value: "yesterday"'):
+        async for _ in client.watch(CONFIG_MAPS, namespace, resource_version="yesterday", timeout_seconds=4):
             pass
-    assert caught.value.gone

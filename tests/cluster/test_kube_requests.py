@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.cluster.conftest import Cluster
 
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
 from carillon.kube.events import Recorder
 from carillon.kube.resources import CONFIG_MAPS, EVENTS, JOB_RUNS, JOBS, LEASES, PODS, Resource
+from tests.cluster.conftest import Cluster
 
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 

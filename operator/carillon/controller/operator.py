@@ -12,6 +12,7 @@ import structlog
 
 from carillon import __version__
 from carillon.api import keys
+from carillon.api.base import GROUP, VERSION
 from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
@@ -169,18 +170,18 @@ class Operator:
         while not self._stop.is_set():
             try:
                 version = await self._client.version()
-                for resource in (SCHEDULED_JOBS, JOB_RUNS):
-                    await self._client.list(resource, self._namespaces[0], limit=1, metadata_only=True)
+                served = await self._client.served(GROUP, VERSION)
             except (ApiError, Unreachable) as error:
-                missing = isinstance(error, ApiError) and error.not_found
-                why = "the CustomResourceDefinitions of Carillon are not installed" if missing else str(error)
-                if why != told:
-                    log.warning("waiting for the API server", why=why)
-                    told = why
-                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+                why = str(error)
             else:
-                log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
-                return
+                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural} <= served:
+                    log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
+                    return
+                why = f"the CustomResourceDefinitions of {GROUP}/{VERSION} are not installed"
+            if why != told:
+                log.warning("waiting for the API server", why=why)
+                told = why
+            await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
 
     async def _watch_definitions(self) -> None:
         await watch_definitions(

@@ -256,6 +256,16 @@ class Client:
         """Ask which release the API server is (`gitVersion`, `major`, `minor`)."""
         return await self._exchange.fetch_object("get", "version", "GET", "/version")
 
+    async def served(self, group: str, version: str) -> set[str]:
+        """Ask which resources (plurals) of a group the API server serves; empty when it does not know the group."""
+        try:
+            found = await self._object("get", "discovery", "GET", f"/apis/{group}/{version}")
+        except ApiError as error:
+            if error.not_found:
+                return set()
+            raise
+        return {resource["name"] for resource in found["resources"]}
+
     async def watch(
         self,
         resource: Resource,

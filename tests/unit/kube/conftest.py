@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 from aiohttp import web
-from tests.unit.kube.faults import FaultServer
 
 from carillon.kube.client import Client
+from tests.unit.kube.faults import FaultServer
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from tests.unit.kube.faults import run
-from tests.unit.kube.virtual_time import simulate
-
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
+from tests.unit.kube.faults import run
+from tests.unit.kube.virtual_time import simulate
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = run("dump-1", 1)

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.kube.faults import run
-from tests.unit.kube.virtual_time import simulate
 
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.follow import Follower
 from carillon.kube.resources import JOB_RUNS
+from tests.unit.kube.faults import run
+from tests.unit.kube.virtual_time import simulate
 
 NAMES = ("a", "b", "c")
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.kube.faults import FaultServer, bookmark, refusal, run, status, stream
 
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import JOB_RUNS
 from carillon.kube.stream import LineSplitter
+from tests.unit.kube.faults import FaultServer, bookmark, refusal, run, status, stream
 
 
 async def read(client: Client, into: list[tuple[str, Any]], **options: Any) -> None:
