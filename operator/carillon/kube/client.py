@@ -259,7 +259,7 @@ class Client:
     async def served(self, group: str, version: str) -> set[str]:
         """Ask which resources (plurals) of a group the API server serves; empty when it does not know the group."""
         try:
-            found = await self._object("get", "discovery", "GET", f"/apis/{group}/{version}")
+            found = await self._exchange.fetch_object("get", "discovery", "GET", f"/apis/{group}/{version}")
         except ApiError as error:
             if error.not_found:
                 return set()

@@ -5,10 +5,10 @@ them is said in `runonce` and `wallclock`.
 """
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from carillon.schedule.days import DayRule
+from carillon.schedule.days import ALL_MONTHS, DayRule
 from carillon.schedule.seconds import DAY
 
 ALL_HOURS = (1 << 24) - 1
@@ -22,6 +22,8 @@ class CivilPattern:
     minutes: int
     hours: int
     days: DayRule
+    any_month: DayRule
+    """The days, whatever the month: robfig's walk does not look back at it."""
     every_day: bool
     minutes_of_day: tuple[int, ...]
     seconds_of_minute: tuple[int, ...]
@@ -38,6 +40,7 @@ class CivilPattern:
             minutes=minutes,
             hours=hours,
             days=days,
+            any_month=replace(days, months=ALL_MONTHS),
             every_day=days.every_day,
             minutes_of_day=minutes_of_day,
             seconds_of_minute=seconds_of_minute,

@@ -103,7 +103,8 @@ class _Walker:
         return True
 
     def find_day(self) -> bool:
-        days = self.pattern.days
+        """Find a day; one that has strayed past the first of the next month does not notice that the month is over."""
+        days = self.pattern.any_month
         while not days.matches(self.day):
             self.restart_unit(self.day * DAY)
             self.go(go_date(self.offsets, (self.day + 1) * DAY + self.second))

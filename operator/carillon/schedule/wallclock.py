@@ -60,14 +60,15 @@ class WallClock(SecondsSchedule):
     def newest_seconds(self, after: int, through: int, limit: int) -> list[int]:
         """List the newest due seconds of the chain, stride by stride from the last."""
         found: list[int] = []
-        for count, _, last, offset in reversed(list(self._strides(after, through))):
+        for count, first, last, offset in reversed(list(self._strides(after, through))):
             civil = last + offset
-            for _ in range(min(count, limit - len(found))):
+            for _ in range(min(count - 1, limit - len(found))):
                 matching = self.pattern.previous(civil)
-                if matching is None:
-                    break
+                assert matching is not None
                 found.append(matching - offset)
                 civil = matching - 1
+            if len(found) < limit:
+                found.append(first)
         return found[::-1]
 
     def _strides(self, after: int, through: int) -> Iterator[tuple[int, int, int, int]]:
@@ -80,7 +81,9 @@ class WallClock(SecondsSchedule):
             index = bisect_right(block.starts, first) - 1
             offset = block.offsets[index]
             civil = first + offset
-            if block.calm_from[index] <= first < block.calm_until[index]:
+            if not self.pattern.days.matches(civil // DAY):
+                end = first
+            elif block.calm_from[index] <= first < block.calm_until[index]:
                 end = block.calm_until[index] - 1
             else:
                 # From a due time on, the walk leaves an hour only when the hour is over or the clocks change,
@@ -91,4 +94,4 @@ class WallClock(SecondsSchedule):
                     end = min(end, block.starts[index + 1] - 1)
             end = min(end, through)
             yield 1 + self.pattern.count(civil, end + offset), first, end, offset
-            after = (self.pattern.previous(end + offset) or civil) - offset
+            after = max(first, (self.pattern.previous(end + offset) or civil) - offset)
