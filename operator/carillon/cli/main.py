@@ -44,8 +44,9 @@ def operator(context: typer.Context) -> None:
     """Run the operator; `carillon operator --help` lists its settings."""
     # Imported here: the other commands do not need kopf.
     from carillon.controller import logs
-    from carillon.controller.operator import serve
+    from carillon.controller.operator import CannotStart, serve
     from carillon.controller.settings import load
+    from carillon.kube.errors import NotConfigured
 
     try:
         settings = load(context.args)
@@ -59,7 +60,11 @@ def operator(context: typer.Context) -> None:
         )
         raise typer.Exit(EXIT_USAGE) from None
     logs.configure(settings.log_format, settings.log_level)
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except (CannotStart, NotConfigured) as error:
+        typer.echo(f"carillon operator: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
 
 
 def main() -> None:

@@ -38,6 +38,10 @@ DISCOVERY_PAUSE_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
+class CannotStart(Exception):  # noqa: N818  (said to people, and the process ends)
+    """A setting that only showed itself to be wrong when it was used."""
+
+
 def utc_now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
@@ -120,12 +124,19 @@ class Operator:
         """Serve until a signal asks to stop; then hand the lease back.
 
         Raises:
+            CannotStart: a setting is wrong.
             Exception: a part that the operator cannot work without has failed; the process should end.
         """
         loop = asyncio.get_running_loop()
         probes = Probes(metrics=self._metrics, alive=self._alive, ready=self._ready, refresh=self._refresh)
         if self._settings.probe_port:
-            await probes.start(self._settings.probe_address, self._settings.probe_port)
+            try:
+                await probes.start(self._settings.probe_address, self._settings.probe_port)
+            except OSError as error:
+                raise CannotStart(
+                    f"probe_port: cannot listen on {self._settings.probe_address}:{self._settings.probe_port}"
+                    f" ({error.strerror}); choose another, or 0 for no probes"
+                ) from error
         tasks: list[asyncio.Task[None]] = []
         try:
             self._catch_signals(loop)
