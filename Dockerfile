@@ -15,7 +15,7 @@ RUN set -eu; \
     # Bytecode that is never checked against the source: nothing to write at run time, on a root filesystem that is read-only.
     # Not of the client's models, which nobody imports: 50 MB.
     /opt/carillon/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        -x 'kubernetes/(aio/)?client/(models|api)/' /opt/carillon
+        -x 'kubernetes/(aio/)?client/(models|api)/[a-z]' /opt/carillon
 
 FROM ${BASE_IMAGE} AS operator
 COPY operator/carillon /opt/carillon/operator/carillon
@@ -31,7 +31,9 @@ LABEL org.opencontainers.image.title=carillon \
       org.opencontainers.image.description="Runs jobs on a schedule, on an event or on demand in Kubernetes, and remembers what happened." \
       org.opencontainers.image.licenses=Apache-2.0 \
       org.opencontainers.image.version=${VERSION}
-ENV PATH=/opt/carillon/bin:$PATH PYTHONPATH=/opt/carillon/operator PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# USER and HOME: a user without an entry in /etc/passwd has no others, and kopf asks for the name.
+ENV PATH=/opt/carillon/bin:$PATH PYTHONPATH=/opt/carillon/operator PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    USER=carillon HOME=/tmp
 COPY --from=dependencies /opt/carillon /opt/carillon
 COPY --from=operator /opt/carillon /opt/carillon
 USER 65532:65532

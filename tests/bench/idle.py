@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import time
 
-from tests.bench.harness import NAMESPACE, OperatorProcess, client, control_plane, each, scheduled_job
-
 from carillon.kube.resources import SCHEDULED_JOBS
+from tests.bench.harness import NAMESPACE, OperatorProcess, client, control_plane, each, scheduled_job
 
 
 async def measure(kubeconfig: str, count: int, seconds: int) -> None:

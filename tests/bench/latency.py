@@ -1,7 +1,7 @@
 """`make bench-latency`: from due time to Job created, one definition due every second, as a separate watcher sees it.
 
-The watcher notes a Job when the API server's watch delivers it, a little after it was created, so the figure is an upper
-bound. No kubelet runs: a stand-in for it reports every pod as succeeded, so that runs end and old ones are pruned.
+The watcher notes a Job when the API server's watch delivers it, a little after it was created, so the figure is an
+upper bound. No kubelet runs: a stand-in for it reports every pod as succeeded, so that runs end and old ones are pruned.
 """
 
 import argparse
@@ -10,12 +10,11 @@ import time
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from tests.bench.harness import NAMESPACE, OperatorProcess, client, control_plane, percentile, scheduled_job
-
 from carillon.api import keys
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
 from carillon.kube.resources import JOBS, PODS, SCHEDULED_JOBS
+from tests.bench.harness import NAMESPACE, OperatorProcess, client, control_plane, percentile, scheduled_job
 
 
 async def finish_pods(connection: Client) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+
 from tests.conftest import Cluster
 
 Manifest = dict[str, Any]
@@ -64,15 +65,13 @@ class Api:
         self._proxy.terminate()
         self._proxy.communicate()
 
-    def request(
-        self, method: str, path: str, body: Manifest | None = None, *, patch: str = "merge", **query: str
-    ) -> Manifest:
+    def request(self, method: str, path: str, body: Manifest | None = None, /, **query: str) -> Manifest:
         """Send one request.
 
         Raises:
             ApiError: the answer was not 2xx.
         """
-        kind = f"application/{patch}-patch+json" if method == "PATCH" else "application/json"
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
             target = f"{path}?{urlencode(query)}" if query else path
             connection.request(method, target, json.dumps(body) if body is not None else None, {"Content-Type": kind})
@@ -104,7 +103,7 @@ class Api:
                 raise
             return None
 
-    def list(self, kind: str, namespace: str, selector: str = "") -> list[Manifest]:
+    def select(self, kind: str, namespace: str, selector: str = "") -> list[Manifest]:
         found = self.request("GET", self.path(kind, namespace), labelSelector=selector)
         return list(found["items"])
 
@@ -116,13 +115,13 @@ class Api:
 
     def log(self, namespace: str, selector: str) -> str:
         """What the pods that the label selector chooses have printed, one after the other."""
-        names = [pod["metadata"]["name"] for pod in self.list("pods", namespace, selector)]
+        names = [pod["metadata"]["name"] for pod in self.select("pods", namespace, selector)]
         return "".join(self.request("GET", self.path("pods", namespace, name, "log"))["text"] for name in names)
 
     def follow(self, kind: str, namespace: str, *, seconds: float, **query: str) -> Iterator[dict[str, Manifest]]:
         """Yield the collection by name, at once and after each change, for `seconds`."""
         deadline = time.monotonic() + seconds
-        listed = self.request("GET", self.path(kind, namespace), **query)
+        listed = self.request("GET", self.path(kind, namespace), None, **query)
         seen = {item["metadata"]["name"]: item for item in listed["items"]}
         yield seen
         for change, item in self.watch(kind, namespace, listed["metadata"]["resourceVersion"], deadline, **query):
@@ -158,7 +157,7 @@ class Api:
         return str(listed["metadata"]["resourceVersion"])
 
     def changes_since(self, kind: str, namespace: str, mark: str) -> list[tuple[str, Manifest]]:
-        """What happened after the mark, in the order in which it happened; the API server remembers the last minutes."""
+        """What happened after the mark, in that order; the API server remembers some minutes."""
         return list(self.watch(kind, namespace, mark, time.monotonic() + 1))
 
     def until_all(

@@ -12,6 +12,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+
 from tests.conftest import REPOSITORY, Cluster
 from tests.e2e.api import Api
 
@@ -82,12 +83,11 @@ class Operators:
     def until_leading(self, operator: OperatorProcess) -> None:
         """Wait until the operator holds the lease."""
         deadline = time.monotonic() + START_SECONDS
-        wanted = f"fieldSelector=metadata.name={LEASE}".split("=", 1)
-        for seen in self.api.follow("leases", LEASE_NAMESPACE, seconds=START_SECONDS, **{wanted[0]: wanted[1]}):
-            if LEASE in seen and (seen[LEASE]["spec"].get("holderIdentity") or "").startswith(operator.identity):
-                return
-            if not operator.running or time.monotonic() > deadline:
-                break
+        while operator.running and time.monotonic() < deadline:
+            for leases in self.api.follow("leases", LEASE_NAMESPACE, seconds=1):
+                holder = leases[LEASE]["spec"].get("holderIdentity") if LEASE in leases else None
+                if (holder or "").startswith(f"{operator.identity}_"):
+                    return
         pytest.fail(f"{operator.identity} did not get to lead within {START_SECONDS:.0f} s\n{self.tail()}")
 
     def until_ready(self, operator: OperatorProcess) -> None:

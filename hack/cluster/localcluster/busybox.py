@@ -1,4 +1,4 @@
-"""The file system of the busybox image: the machine's own busybox, static or with the libraries that it is linked with."""
+"""The file system of the busybox image: the machine's own busybox, with the libraries that it needs, if any."""
 
 import io
 import re

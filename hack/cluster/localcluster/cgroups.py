@@ -1,4 +1,4 @@
-"""The cgroup that holds all containers of one cluster, under version 1 and version 2, and whether any can be made here."""
+"""The cgroup that holds all containers of one cluster, version 1 or 2, and whether any can be made here."""
 
 import contextlib
 import os
@@ -46,7 +46,11 @@ def trouble() -> str:
         prepare(trial)
         if _unified():
             missing = NEEDED - set((ROOT / group(trial) / "cgroup.controllers").read_text().split())
-            return f"the cgroup controllers {', '.join(sorted(missing))} are not delegated: {PRIVILEGED}" if missing else ""
+            return (
+                f"the cgroup controllers {', '.join(sorted(missing))} are not delegated: {PRIVILEGED}"
+                if missing
+                else ""
+            )
     except OSError as error:
         return f"cgroups cannot be made ({error}): {PRIVILEGED}"
     finally:
@@ -62,4 +66,6 @@ def _hierarchies() -> list[Path]:
     """The one tree of version 2, or each mounted tree of version 1 (two may be one, under two names)."""
     if _unified():
         return [ROOT]
-    return sorted({path.resolve() for path in ROOT.glob("*") if (path / "cgroup.procs").exists()}) if ROOT.is_dir() else []
+    return (
+        sorted({path.resolve() for path in ROOT.glob("*") if (path / "cgroup.procs").exists()}) if ROOT.is_dir() else []
+    )

@@ -1,7 +1,7 @@
 """Builds the operator's image from the repository's Dockerfile where no registry can be reached and no Docker runs.
 
-The base image is a debootstrap of Debian with python3; buildah runs the Dockerfile in a chroot, without daemon or bridge. The
-build needs no network: the wheels of the lock are downloaded before, checked against its hashes, and lie in `wheels/`.
+The base image is a debootstrap of Debian with python3; buildah runs the Dockerfile in a chroot, without daemon or
+bridge. The build needs no network: pip downloads the wheels of the lock before, by their hashes, into `wheels/`.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from . import machine
 from .locks import locked
 from .paths import ClusterError, cache
+from .terminal import progress, say
 
 REPOSITORY = Path(__file__).parents[3]
 LOCK = Path("requirements/operator.lock")
@@ -28,7 +29,9 @@ NOT_CONTEXT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache",
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="build-image", description="Build the operator's image into an archive for load-image.")
+    parser = argparse.ArgumentParser(
+        prog="build-image", description="Build the operator's image into an archive for load-image."
+    )
     parser.add_argument("--tag", default="carillon:dev", help="the image's name (default: %(default)s)")
     parser.add_argument("--context", type=Path, default=REPOSITORY, help="the directory with the Dockerfile")
     parser.add_argument("--output", type=Path, help="the archive to write (default: in the cache)")
@@ -47,7 +50,7 @@ def build(context: Path, tag: str, output: Path, build_args: list[str]) -> None:
     machine.require({"buildah": "buildah", "debootstrap": "debootstrap"})
     output.parent.mkdir(parents=True, exist_ok=True)
     name = tag if "/" in tag else f"docker.io/library/{tag}"
-    with locked(cache() / "build-image.lock", "another image is being built; waiting"):
+    with locked(cache() / "locks" / "build-image", "another image is being built; waiting"):
         if BASE_IMAGE not in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
             _make_base()
         with tempfile.TemporaryDirectory(dir=_store()) as scratch:
@@ -58,8 +61,8 @@ def build(context: Path, tag: str, output: Path, build_args: list[str]) -> None:
             wanted = [f"BASE_IMAGE={BASE_IMAGE}", *build_args]
             flags = [word for argument in wanted for word in ("--build-arg", argument)]
             isolated = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
-            print(f"building {tag}", flush=True)
-            _buildah("build", *isolated, *flags, "--tag", name, str(staged))
+            with progress(f"building {tag}"):
+                _buildah("build", *isolated, *flags, "--tag", name, str(staged))
         output.unlink(missing_ok=True)
         _buildah("push", name, f"docker-archive:{output}:{name}")
 
@@ -82,7 +85,7 @@ def _buildah(*arguments: str) -> str:
 
 
 def _make_base() -> None:
-    print(f"making the base image, Debian {SUITE} with python3 (about a minute, once)", flush=True)
+    say(f"making the base image, Debian {SUITE} with python3 (about a minute, once)")
     mirror = [os.environ["DEBIAN_MIRROR"]] if "DEBIAN_MIRROR" in os.environ else []
     with tempfile.TemporaryDirectory(dir=_store()) as scratch:
         root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
@@ -100,18 +103,19 @@ def _make_base() -> None:
 
 
 def _wheels(lock: Path) -> Path:
-    """A directory with the wheels that the lock names and pip's own, downloaded by pip with the machine's configuration."""
+    """A directory with the wheels that the lock names, and pip's own, from the index that pip is configured for."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     directory = cache() / "wheels" / digest
     if directory.exists():
         return directory
-    print("downloading the wheels of the lock", flush=True)
+    say("downloading the wheels of the lock")
     pip = [sys.executable, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True).returncode:
         raise ClusterError("pip is missing: apt-get install python3-pip")
     partial = directory.with_suffix(".new")
     shutil.rmtree(partial, ignore_errors=True)
-    fetch = [*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", f"--python-version={PYTHON}", "--dest", str(partial)]
+    suited = ["--only-binary=:all:", f"--python-version={PYTHON}"]
+    fetch = [*pip, "download", "--quiet", "--no-deps", *suited, "--dest", str(partial)]
     for wanted in (["--require-hashes", "--requirement", str(lock)], ["pip"]):
         done = subprocess.run([*fetch, *wanted], capture_output=True, text=True)
         if done.returncode:

@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from . import busybox
+from . import busybox, machine
 from .node_config import PAUSE_IMAGE
 from .paths import ClusterError, ClusterPaths, cache
 
@@ -22,7 +22,7 @@ def base_images() -> Path:
     archive = cache() / "images" / f"base-{EDITION}.tar"
     if not archive.exists():
         archive.parent.mkdir(parents=True, exist_ok=True)
-        sleeper = {"Entrypoint": ["/bin/sleep", FOREVER_SECONDS], "User": "65535"}
+        sleeper: dict[str, object] = {"Entrypoint": ["/bin/sleep", FOREVER_SECONDS], "User": "65535"}
         tags = [f"docker.io/library/busybox:{tag}" for tag in BUSYBOX_TAGS]
         _write(archive, busybox.layer(), [([PAUSE_IMAGE], sleeper), (tags, {"Cmd": ["sh"]})])
     return archive
@@ -32,10 +32,11 @@ def load(paths: ClusterPaths, archive: Path) -> list[str]:
     """Import an image archive (docker or OCI layout) into the cluster's containerd; the names that came in."""
     if not archive.is_file():
         raise ClusterError(f"{archive}: no such file; want an image archive, as build-image or `docker save` writes it")
-    done = _ctr(paths, "images", "import", str(archive.absolute()))
+    unpack = f"--snapshotter={machine.snapshotter(paths.root)}"
+    done = _ctr(paths, "images", "import", unpack, str(archive.absolute()))
     if done.returncode:
         raise ClusterError(f"{archive}: {done.stderr.strip() or done.stdout.strip()}")
-    return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("unpacking ")]
+    return sorted(present(paths) & set(done.stdout.split()))  # what is printed around the names depends on the release
 
 
 def present(paths: ClusterPaths) -> set[str]:
@@ -50,12 +51,12 @@ def _ctr(paths: ClusterPaths, *arguments: str) -> subprocess.CompletedProcess[st
 
 def _write(target: Path, layer: bytes, images: list[tuple[list[str], dict[str, object]]]) -> None:
     """Write images that share one layer as `docker save` does: manifest.json, a config each, and the layer."""
-    machine = platform.machine()
+    processor = platform.machine()
     partial, manifest = target.with_suffix(".new"), []
     with tarfile.open(partial, "w") as tar:
         for tags, config in images:
             image = {
-                "architecture": ARCHITECTURES.get(machine, machine),
+                "architecture": ARCHITECTURES.get(processor, processor),
                 "os": "linux",
                 "config": {"Env": ["PATH=/bin"], **config},
                 "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},

@@ -1,9 +1,11 @@
-"""One `up` or `down` at a time for a cluster, one build at a time for the machine. The kernel drops a dead holder's lock."""
+"""One `up` or `down` at a time for a cluster, one build for the machine. The kernel drops a dead holder's lock."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .terminal import say
 
 
 @contextmanager
@@ -14,6 +16,6 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(waiting, flush=True)
+            say(waiting)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,6 @@
-"""The configuration files of the node: containerd, CNI, kubelet, kube-proxy and CoreDNS. Pure text from a plan.
+"""The configuration files of the node: containerd, CNI, kubelet, kube-proxy and CoreDNS.
 
-Every line that is not a default is there because a container or a small virtual machine needed it; DESIGN section 7 has the list.
+Every line that is not a default is there because a container or a small virtual machine needed it.
 """
 
 import json
@@ -14,13 +14,28 @@ PAUSE_IMAGE = "carillon.local/pause:1"
 CLUSTER_DOMAIN = "cluster.local"
 
 
-def containerd(plan: Plan, paths: ClusterPaths, snapshotter: str) -> str:
+def write(plan: Plan, paths: ClusterPaths, snapshotter: str) -> None:
+    """Write them all. `snapshotter` is how containerd lays image layers over each other here."""
+    texts = {
+        "containerd.toml": _containerd(paths, snapshotter),
+        "cni/10-pods.conflist": _cni(plan),
+        "kubelet.yaml": _kubelet(plan, paths),
+        "kube-proxy.yaml": _kube_proxy(plan, paths),
+        "Corefile": _corefile(plan, paths),
+        "resolv.conf": "",
+    }
+    for name, text in texts.items():
+        target = paths.config / name
+        if not target.exists() or target.read_text() != text:  # kube-proxy ends itself when its file is touched
+            target.write_text(text)
+
+
+def _containerd(paths: ClusterPaths, snapshotter: str) -> str:
     root = paths.root / "containerd"
     return f"""\
 version = 2
 root = "{root}"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper"]
 
 [grpc]
 address = "{paths.containerd_socket}"
@@ -39,7 +54,7 @@ snapshotter = "{snapshotter}"
 """
 
 
-def cni(plan: Plan) -> str:
+def _cni(plan: Plan) -> str:
     """Point-to-point links, so that a pod's Service traffic is routed and needs no bridge netfilter module."""
     ipam = {
         "type": "host-local",
@@ -51,7 +66,8 @@ def cni(plan: Plan) -> str:
     return json.dumps({"cniVersion": "0.4.0", "name": "carillon", "plugins": plugins}, indent=2)
 
 
-def kubelet(plan: Plan, paths: ClusterPaths) -> str:
+def _kubelet(plan: Plan, paths: ClusterPaths) -> str:
+    """JSON, which YAML includes."""
     pki = paths.pki
     return json.dumps(
         {
@@ -81,7 +97,6 @@ def kubelet(plan: Plan, paths: ClusterPaths) -> str:
             "maxPods": 500,
             "podPidsLimit": -1,
             "serializeImagePulls": False,
-            "registerWithTaints": [],
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {
                 "memory.available": "0%",
@@ -94,7 +109,7 @@ def kubelet(plan: Plan, paths: ClusterPaths) -> str:
     )
 
 
-def kube_proxy(plan: Plan, paths: ClusterPaths) -> str:
+def _kube_proxy(plan: Plan, paths: ClusterPaths) -> str:
     return json.dumps(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -111,7 +126,7 @@ def kube_proxy(plan: Plan, paths: ClusterPaths) -> str:
     )
 
 
-def corefile(plan: Plan, paths: ClusterPaths) -> str:
+def _corefile(plan: Plan, paths: ClusterPaths) -> str:
     return f"""\
 .:53 {{
     bind {plan.network.node_ip}

@@ -71,9 +71,3 @@ class ClusterPaths:
     @property
     def containerd_socket(self) -> Path:
         return self.root / "containerd.sock"
-
-
-def all_clusters() -> list[ClusterPaths]:
-    """Every cluster that has state, running or not, by name."""
-    found = sorted((cache() / "clusters").glob("*/plan.json"))
-    return [ClusterPaths(path.parent.name) for path in found]

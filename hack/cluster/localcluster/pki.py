@@ -1,5 +1,6 @@
 """Certificates and kubeconfigs of one cluster, made with the openssl command. Keys are readable by their owner only."""
 
+import base64
 import json
 import os
 import subprocess
@@ -24,18 +25,34 @@ def make(plan: Plan, paths: ClusterPaths) -> None:
         return
     pki = paths.pki
     pki.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _openssl("req", "-x509", *_new_key(pki, "ca"), "-subj", "/CN=carillon-ca", "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    network = plan.network
-    dns = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
+    _openssl(
+        "req",
+        "-x509",
+        *_new_key(pki, "ca"),
+        "-subj",
+        "/CN=carillon-ca",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+    )
+    network, clients = plan.network, CLIENTS | {"kubelet": f"/O=system:nodes/CN=system:node:{plan.name}"}
+    dns = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ]
     addresses = ["127.0.0.1", network.node_ip, network.first_service_ip]
     _serving(pki, "apiserver", "/CN=kube-apiserver", dns, addresses)
     _serving(pki, "kubelet-serving", f"/CN={plan.name}", [plan.name], [network.node_ip])
-    for name, subject in CLIENTS.items() | {("kubelet", f"/O=system:nodes/CN=system:node:{plan.name}")}:
+    for name, subject in clients.items():
         _signed(pki, name, subject, "extendedKeyUsage=clientAuth")
     key = pki / "service-account.key"
     _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key))
     _openssl("pkey", "-in", str(key), "-pubout", "-out", str(pki / "service-account.pub"))
-    for name in [*CLIENTS, "kubelet"]:
+    for name in clients:
         _kubeconfig(plan, pki, name, paths.config / f"{name}.kubeconfig")
     _kubeconfig(plan, pki, "admin", paths.kubeconfig)
 
@@ -62,13 +79,15 @@ def _openssl(*arguments: str) -> None:
     command = ["openssl", *arguments]
     if arguments[0] == "req":
         command[2:2] = ["-config", "/dev/stdin"]
-    done = subprocess.run(command, input="[req]\ndistinguished_name=dn\n[dn]\n", capture_output=True, text=True, umask=0o077)
+    done = subprocess.run(
+        command, input="[req]\ndistinguished_name=dn\n[dn]\n", capture_output=True, text=True, umask=0o077
+    )
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 def _kubeconfig(plan: Plan, pki: Path, name: str, target: Path) -> None:
-    """A kubeconfig that names the certificates by path would break when moved; the admin's is meant to be copied: embed."""
+    """Certificates are embedded, so that a kubeconfig can be copied."""
     context = f"carillon-{plan.name}"
     document = {
         "apiVersion": "v1",
@@ -76,7 +95,10 @@ def _kubeconfig(plan: Plan, pki: Path, name: str, target: Path) -> None:
         "current-context": context,
         "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
         "clusters": [
-            {"name": context, "cluster": {"server": plan.network.api_url, "certificate-authority-data": _base64(pki / "ca.crt")}}
+            {
+                "name": context,
+                "cluster": {"server": plan.network.api_url, "certificate-authority-data": _base64(pki / "ca.crt")},
+            }
         ],
         "users": [
             {
@@ -96,6 +118,4 @@ def _kubeconfig(plan: Plan, pki: Path, name: str, target: Path) -> None:
 
 
 def _base64(path: Path) -> str:
-    import base64
-
     return base64.b64encode(path.read_bytes()).decode()

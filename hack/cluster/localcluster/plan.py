@@ -1,10 +1,12 @@
 """What a cluster is: its version, what it runs, its addresses and its extra flags. Pure data, kept in plan.json."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .paths import ClusterError, ClusterPaths
+from .paths import ClusterError, ClusterPaths, cache
+from .terminal import say
 
 DEFAULT_VERSION = "v1.36.3"
 
@@ -65,14 +67,6 @@ class Plan:
     lacking: str = ""
     extra_args: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def minor(self) -> int:
-        return int(self.version.split(".")[1])
-
-    def with_extra_args(self, extra: dict[str, list[str]]) -> "Plan":
-        """The same cluster with other flags for the components named in `extra`; the others keep theirs."""
-        return replace(self, extra_args=self.extra_args | extra)
-
 
 def save(plan: Plan, paths: ClusterPaths) -> None:
     write_atomically(paths.plan, json.dumps(asdict(plan), indent=2))
@@ -87,6 +81,19 @@ def load(paths: ClusterPaths) -> Plan | None:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise ClusterError(f"{paths.plan} is damaged ({error}); hack/cluster/down --name {paths.name}") from error
+
+
+def every() -> Iterator[tuple[Plan, ClusterPaths]]:
+    """Every cluster that has state, running or not, by name. A damaged one is told of and left out."""
+    for path in sorted((cache() / "clusters").glob("*/plan.json")):
+        paths = ClusterPaths(path.parent.name)
+        try:
+            plan = load(paths)
+        except ClusterError as damaged:
+            say(str(damaged))
+            continue
+        if plan:
+            yield plan, paths
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class Process:
             descriptor = os.pidfd_open(self.pid)
             try:
                 if self.alive:
-                    _send(descriptor, self.pid, number)
+                    signal.pidfd_send_signal(descriptor, number)
             finally:
                 os.close(descriptor)
 
@@ -34,12 +35,6 @@ class Process:
         while self.alive and time.monotonic() < deadline:
             time.sleep(0.05)
         return not self.alive
-
-
-def _send(descriptor: int, pid: int, number: int) -> None:
-    import signal
-
-    signal.pidfd_send_signal(descriptor, number)
 
 
 def identify(pid: int) -> Process:

@@ -1,33 +1,53 @@
-"""The command line of every component. Pure: a plan in, a list of services out; nothing is started here."""
+"""The command line of every component, from a plan. Nothing is started here."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .paths import ClusterPaths, binaries
-from .plan import Plan
+from .plan import Plan, write_atomically
 
 APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KUBELET = "kubelet"
+ETCD_BYTES = 6 * 1024**3
 
 
 @dataclass(frozen=True)
 class Service:
-    """A process that the supervisor keeps alive. It is started when all of `needs` (host:port, https address or path) answer."""
+    """A process that the supervisor keeps alive, started once all of `needs` answer: host:port, https address, path."""
 
     name: str
     argv: list[str]
     needs: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
-
 
 def services(plan: Plan, paths: ClusterPaths) -> list[Service]:
     """Every service of the cluster, in the order of starting."""
-    control_plane = [_etcd(plan, paths), _apiserver(plan, paths), _controller_manager(plan, paths), _scheduler(plan, paths)]
+    control_plane = [
+        _etcd(plan, paths),
+        _apiserver(plan, paths),
+        _controller_manager(plan, paths),
+        _scheduler(plan, paths),
+    ]
     return [*control_plane, *_node(plan, paths)] if plan.node else control_plane
+
+
+def write(plan: Plan, paths: ClusterPaths) -> None:
+    """Tell the supervisor what to keep alive."""
+    write_atomically(paths.services, json.dumps([asdict(service) for service in services(plan, paths)], indent=2))
+
+
+def settled(paths: ClusterPaths) -> bool:
+    """Whether the supervisor runs everything with the command lines last written."""
+    try:
+        running = json.loads(paths.running.read_text())
+    except FileNotFoundError:
+        return False
+    wanted = {service["name"]: service["argv"] for service in json.loads(paths.services.read_text())}
+    up = {name: service["argv"] for name, service in running.items() if service["up"]}
+    return bool(up == wanted)
 
 
 def _api(plan: Plan) -> str:
@@ -42,12 +62,18 @@ def _flags(plan: Plan, name: str, flags: dict[str, object]) -> list[str]:
 
 def _etcd(plan: Plan, paths: ClusterPaths) -> Service:
     client, peer = (f"http://127.0.0.1:{port}" for port in (plan.network.etcd_port, plan.network.peer_port))
-    flags = {
-        "name": "etcd", "data-dir": paths.root / "etcd", "unsafe-no-fsync": "true", "logger": "zap", "log-level": "warn",
-        "listen-client-urls": client, "advertise-client-urls": client,
-        "listen-peer-urls": peer, "initial-advertise-peer-urls": peer, "initial-cluster": f"etcd={peer}",
-        "quota-backend-bytes": 6 * 1024**3,
-    }  # fmt: skip
+    flags: dict[str, object] = {
+        "name": "etcd",
+        "data-dir": paths.root / "etcd",
+        "unsafe-no-fsync": "true",
+        "log-level": "warn",
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"etcd={peer}",
+        "quota-backend-bytes": ETCD_BYTES,
+    }
     return Service("etcd", _flags(plan, "etcd", flags))
 
 

@@ -1,8 +1,8 @@
-"""The first process of a cluster: it makes the box, keeps the services alive, and when it dies everything in the box dies.
+"""The first process of a cluster: it makes the box, keeps the services alive, and takes everything with it.
 
-With a box it is process 1 of its own PID, mount and network namespaces: the kernel ends every process (containerd's shims
-and the pods too), every mount and every interface with it, so nothing has to be hunted down. Without one, its children
-carry a parent-death signal. It must never exit by itself. SIGHUP makes it read services.json again.
+With a box it is process 1 of its own PID, mount and network namespaces: when it ends, the kernel ends every process
+(containerd's shims and the pods too), mount and interface in them, so nothing has to be hunted down. Without one, its
+children carry a parent-death signal. It must never exit by itself. SIGHUP makes it read services.json again.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from . import box
 from .paths import ClusterPaths
@@ -25,7 +25,7 @@ from .plan import load, write_atomically
 from .processes import identify
 
 PR_SET_PDEATHSIG = 1
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 STEADY_SECONDS = 30.0
 UNVERIFIED = ssl._create_unverified_context()  # a liveness question, sent to our own box
 LIBC = ctypes.CDLL(None)
@@ -49,27 +49,33 @@ class Keeper:
         self.started_at = 0.0
 
     def step(self, now: float) -> bool:
-        """Start or notice an end; true when something changed."""
+        """Start it, or notice its end; true when something changed."""
         if self.process is not None:
             code = self.process.poll()
-            if code is None:
-                return False
-            steady = now - self.started_at > STEADY_SECONDS
-            self.failures = 0 if steady else self.failures + 1
-            self.not_before = now + BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS)) - 1] if not steady else now
-            _say(f"{self.name} ended with {code}")
-            self.process = None
-            return True
+            if code is not None:
+                self._ended(now, f"ended with {code}")
+            return code is not None
         if now < self.not_before or not all(_answers(need) for need in self.spec["needs"]):
             return False
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.spec["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
-            )
         self.started_at = now
         self.starts += 1
-        _say(f"{self.name} started")
+        try:
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    self.spec["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                )
+        except OSError as error:
+            self._ended(now, f"cannot be started: {error}")
+        else:
+            _say(f"{self.name} started")
         return True
+
+    def _ended(self, now: float, how: str) -> None:
+        """Let it rest before it is started again, the longer the more often it ended soon."""
+        self.failures = 0 if now - self.started_at > STEADY_SECONDS else self.failures + 1
+        self.not_before = now + BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
+        self.process = None
+        _say(f"{self.name} {how}")
 
     def stop(self) -> None:
         if self.process is None:
@@ -89,7 +95,7 @@ def _say(text: str) -> None:
 
 
 def _answers(need: str) -> bool:
-    """Whether a path exists, a host:port accepts, or an https address answers 200 (anybody may ask /readyz once RBAC is there)."""
+    """A path exists, a host:port accepts, an https address says 200 (to anybody, for /readyz, once RBAC is there)."""
     if need.startswith("/"):
         return Path(need).exists()
     try:
@@ -133,6 +139,16 @@ def _report(paths: ClusterPaths, keepers: dict[str, Keeper]) -> None:
     write_atomically(paths.running, json.dumps(running, indent=2))
 
 
+def _end(keepers: dict[str, Keeper]) -> NoReturn:
+    """End all services at once, so that nobody writes into the state any more, and then this process."""
+    processes = [keeper.process for keeper in keepers.values() if keeper.process]
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+    sys.exit(0)
+
+
 def main(name: str) -> None:
     paths = ClusterPaths(name)
     plan = load(paths)
@@ -146,8 +162,8 @@ def main(name: str) -> None:
         box.enter(plan)
     reload_wanted = [True]
     signal.signal(signal.SIGHUP, lambda *_: reload_wanted.append(True))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     keepers: dict[str, Keeper] = {}
+    signal.signal(signal.SIGTERM, lambda *_: _end(keepers))
     while True:
         if reload_wanted:
             reload_wanted.clear()
@@ -155,7 +171,8 @@ def main(name: str) -> None:
             _report(paths, keepers)
         now = time.monotonic()
         _reap_orphans(keepers)
-        if any([keeper.step(now) for keeper in keepers.values()]):
+        changed = [keeper.name for keeper in keepers.values() if keeper.step(now)]
+        if changed:
             _report(paths, keepers)
         time.sleep(0.1)
 

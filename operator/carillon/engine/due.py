@@ -83,7 +83,9 @@ def resolve(
     pairs = anchored(definition, marks)
     missed_through = now - MISSED_AFTER
     deadline_seconds = definition.spec.starting_deadline_seconds
-    deadline = now - timedelta(seconds=deadline_seconds) if deadline_seconds is not None else None
+    deadline = None
+    if deadline_seconds is not None:
+        deadline = now.replace(microsecond=0) - timedelta(seconds=deadline_seconds)
 
     fresh = _merge(
         (trigger, due)
@@ -225,7 +227,7 @@ def _late_skips(
     if deadline is None or deadline <= after:
         return _lines(trigger, after, through, accounted, SkipReason.CATCH_UP)
     # A due time exactly at the deadline is still in time.
-    boundary = min(deadline - timedelta(microseconds=1), through)
+    boundary = min(deadline - timedelta(seconds=1), through)
     return [
         *_lines(trigger, after, boundary, [i for i in accounted if i <= boundary], SkipReason.DEADLINE_EXCEEDED),
         *_lines(trigger, boundary, through, [i for i in accounted if i > boundary], SkipReason.CATCH_UP),

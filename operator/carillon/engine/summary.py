@@ -119,15 +119,18 @@ def _history(old: ScheduledJobStatus, unrecorded: Sequence[Current]) -> tuple[tu
 
 
 def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Execution | None:
-    began = [c for c in currents if c.status.start_time is not None]
-    newest = max(began, key=lambda c: (c.status.start_time or c.run.created, c.run.created, c.run.name), default=None)
+    # A run whose Job was refused for good never started; it is an outcome all the same.
+    known = [c for c in currents if c.status.start_time is not None or c.phase in _OUTCOMES]
+    newest = max(known, key=lambda c: (_began(c), c.run.created, c.run.name), default=None)
     before = old.last_execution
     if newest is None:
         return before
-    execution = _execution(newest)
-    if before is not None and before.start_time and execution.start_time and before.start_time > execution.start_time:
-        return before
-    return execution
+    earlier = before and (before.start_time or before.completion_time)
+    return before if earlier and earlier > _began(newest) else _execution(newest)
+
+
+def _began(current: Current) -> datetime:
+    return current.status.start_time or current.status.completion_time or current.run.created
 
 
 def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
@@ -251,7 +254,7 @@ def _display(
         trigger="Periodic" if spec is not None and spec.triggers else TriggerType.MANUAL.value,
         label=(spec.label if spec is not None else "") or definition.key.name,
         owner=(spec.owner if spec is not None else "") or ("system" if system else ""),
-        last_execution=_shown(last.start_time if last is not None else None),
+        last_execution=_shown(last.start_time or last.completion_time) if last is not None else "",
         status=state,
         next=_shown(upcoming[0] if upcoming else None),
         schedule=", ".join(trigger.text for trigger in definition.triggers)[:300],

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from hack.jobtemplate.extract import INT_OR_STRING, QUANTITY, extract
 
 from carillon.api.schema import job_template
+from hack.jobtemplate.extract import INT_OR_STRING, QUANTITY, extract
 
 PREFIX = "#/components/schemas/"
 TEMPLATE = "io.k8s.api.batch.v1.JobTemplateSpec"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from hack import manifests
 
 Manifest = dict[str, Any]

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.unit.chart.conftest import Render, value_sets
 
 from carillon.controller.settings import Settings
+from tests.unit.chart.conftest import Render, value_sets
 
 
 def test_two_replicas_and_never_fewer_during_an_update_or_a_drain(render: Render) -> None:

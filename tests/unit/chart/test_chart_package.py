@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from hack import manifests
-from tests.unit.chart.conftest import Render, source, value_sets
 
 import carillon
+from hack import manifests
+from tests.unit.chart.conftest import Render, source, value_sets
 
 CHART = manifests.CHART
 KEEP = {"helm.sh/resource-policy": "keep"}

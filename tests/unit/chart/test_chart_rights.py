@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.unit.chart.conftest import Manifest, Render, Rendered, value_sets
 
 from carillon.api.scheduledjob import ScheduledJobSpec
+from tests.unit.chart.conftest import Manifest, Render, Rendered, value_sets
 
 CLUSTER_SCOPED = {
     "ClusterRole",

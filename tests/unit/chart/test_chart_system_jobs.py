@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from hack import manifests
-from tests.unit.chart.conftest import Render, Rendered, value_sets
 
 from carillon.api.scheduledjob import ScheduledJobSpec
+from hack import manifests
+from tests.unit.chart.conftest import Render, Rendered, value_sets
 
 BOTH_OFF = {"verify": {"enabled": False}, "report": {"enabled": False}}
 

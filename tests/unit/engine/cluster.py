@@ -8,12 +8,12 @@ their Job until `end_pods`. Stored objects are never changed in place, so they a
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from carillon.api.base import rfc3339
+from carillon.api.base import StatusModel, rfc3339
 from carillon.api.jobrun import JobRunStatus
 from carillon.api.scheduledjob import ScheduledJobStatus
 from carillon.kube.errors import ApiError
@@ -22,7 +22,7 @@ from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 Body = dict[str, Any]
 Watcher = Callable[[Resource, str, Body], None]
 
-_STATUSES = {SCHEDULED_JOBS: ScheduledJobStatus, JOB_RUNS: JobRunStatus}
+_STATUSES: dict[Resource, type[StatusModel]] = {SCHEDULED_JOBS: ScheduledJobStatus, JOB_RUNS: JobRunStatus}
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class Pods:
 
     namespace: str
     active: int = 0
+    ends_at: datetime | None = None
+    """When their grace has run out; None while nobody has stopped them."""
     exit_code: int | None = None
     words: str = ""
 
@@ -43,6 +45,8 @@ class Cluster:
     watchers: list[Watcher] = field(default_factory=list)
     refuse: Callable[[Resource, Body], ApiError | None] = lambda _resource, _body: None
     """Says why a create is refused (quota, a policy); None when it is not."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long pods take to end."""
 
     def __post_init__(self) -> None:
         self.objects: dict[Resource, dict[str, Body]] = {SCHEDULED_JOBS: {}, JOB_RUNS: {}, JOBS: {}}
@@ -105,6 +109,7 @@ class Cluster:
             if "deletionTimestamp" not in raw["metadata"]:
                 status = {**raw["status"], "active": 0, "terminating": self.pods[raw["metadata"]["uid"]].active}
                 metadata = {**raw["metadata"], "deletionTimestamp": rfc3339(self.now)}
+                self.pods[raw["metadata"]["uid"]].ends_at = self.now + self.grace
                 self._store(resource, {**raw, "metadata": metadata, "status": status})
             return
         self._remove(resource, name)
@@ -133,7 +138,7 @@ class Cluster:
         """The pod ends, and the Job with it."""
         raw = self.get(JOBS, name)
         pods = self.pods[raw["metadata"]["uid"]]
-        pods.active, pods.exit_code, pods.words = 0, exit_code, words
+        pods.active, pods.ends_at, pods.exit_code, pods.words = 0, None, exit_code, words
         ended = rfc3339(self.now)
         status: Body = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": ended}]}
         if exit_code:
@@ -146,7 +151,7 @@ class Cluster:
 
     def end_pods(self, job_uid: str) -> None:
         """Terminating pods have ended; a Job that was waiting for them goes."""
-        self.pods[job_uid].active = 0
+        self.pods[job_uid].active, self.pods[job_uid].ends_at = 0, None
         for name, raw in list(self.objects[JOBS].items()):
             if raw["metadata"]["uid"] == job_uid and "deletionTimestamp" in raw["metadata"]:
                 self._remove(JOBS, name)
@@ -187,5 +192,7 @@ class Cluster:
 
     def _remove(self, resource: Resource, name: str) -> None:
         raw = self.objects[resource].pop(name)
+        if resource is JOBS and (pods := self.pods[raw["metadata"]["uid"]]).active and pods.ends_at is None:
+            pods.ends_at = self.now + self.grace
         for watcher in list(self.watchers):
             watcher(resource, "DELETED", raw)

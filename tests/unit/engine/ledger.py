@@ -200,7 +200,9 @@ class Ledger:
     def _check_forbid(self) -> None:
         holders: dict[str, list[str]] = {}
         unfinished = {
-            raw["metadata"]["uid"] for raw in self._cluster.objects[JOBS].values() if not raw["status"].get("conditions")
+            raw["metadata"]["uid"]
+            for raw in self._cluster.objects[JOBS].values()
+            if not raw["status"].get("conditions")
         }
         for uid, run_uid in self.job_runs.items():
             if self._cluster.pods[uid].active or uid in unfinished:
@@ -223,6 +225,8 @@ class Ledger:
             assert status.observed_generation == definition.generation, f"{name}: the last edit was not seen"
             if not definition.suspended and not definition.invalid:
                 for trigger, mark in self._marked(definition):
+                    if definition.generation == 1:
+                        assert mark.since == definition.created, f"{name}: counts since {mark.since}, not its creation"
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
                     assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
             self._check_counts(definition)

@@ -25,7 +25,7 @@ from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.events import Recorder, Reference
 from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
-from tests.unit.engine.cluster import Body, Cluster
+from tests.unit.engine.cluster import Body, Cluster, Pods
 from tests.unit.engine.ledger import Ledger
 
 Answer = TypeVar("Answer")
@@ -228,7 +228,8 @@ class Simulation:
         self.events: list[str] = []
         self.ledger = Ledger(self.cluster, prompt=not lagging)
         self.deaths = 0
-        self._job_seconds = job_seconds
+        self.job_seconds = job_seconds
+        self.exit_code = 0
         self._lagging = lagging
         self.process: Process | None = self._new_process()
 
@@ -273,14 +274,6 @@ class Simulation:
     def finish(self, job: str, *, exit_code: int = 0) -> None:
         """End a Job."""
         self.cluster.finish(job, exit_code=exit_code, words="broken" if exit_code else "")
-        self.work()
-
-    def end_pods(self) -> None:
-        """Let every pod end that is terminating, or whose Job is gone."""
-        lasting = {raw["metadata"]["uid"]: raw["metadata"] for raw in self.cluster.objects[JOBS].values()}
-        for uid, pods in list(self.cluster.pods.items()):
-            if pods.active and (uid not in lasting or "deletionTimestamp" in lasting[uid]):
-                self.cluster.end_pods(uid)
         self.work()
 
     # Time
@@ -334,21 +327,28 @@ class Simulation:
         self.work()
 
     def _kubernetes(self) -> None:
+        """Let the other controllers and the kubelet do what is due."""
+        for uid, pods in list(self.cluster.pods.items()):
+            if pods.ends_at is not None and pods.ends_at <= self.now:
+                self.cluster.end_pods(uid)
         for name in self.jobs():
-            raw = self.cluster.objects[JOBS][name]
-            if self._job_seconds is not None and self._end_of(raw) <= self.now:
-                self.cluster.finish(name)
-            elif not self.cluster.pods[raw["metadata"]["uid"]].active:
+            if (end := self._end_of(name)) is not None and end <= self.now:
+                self.cluster.finish(name, exit_code=self.exit_code, words="broken" if self.exit_code else "")
+            elif not self._pods_of(name).active:
                 self.cluster.start_pods(name)
 
-    def _end_of(self, raw: Body) -> datetime:
-        created = datetime.fromisoformat(raw["metadata"]["creationTimestamp"])
-        return created + timedelta(seconds=self._job_seconds or 0)
+    def _pods_of(self, job: str) -> Pods:
+        return self.cluster.pods[self.cluster.objects[JOBS][job]["metadata"]["uid"]]
+
+    def _end_of(self, job: str) -> datetime | None:
+        if self.job_seconds is None or self._pods_of(job).ends_at is not None:
+            return None
+        created = datetime.fromisoformat(self.cluster.objects[JOBS][job]["metadata"]["creationTimestamp"])
+        return created + timedelta(seconds=self.job_seconds)
 
     def _next_end(self) -> datetime | None:
-        if self._job_seconds is None:
-            return None
-        return min((self._end_of(self.cluster.objects[JOBS][name]) for name in self.jobs()), default=None)
+        moments = [*map(self._end_of, self.jobs()), *(pods.ends_at for pods in self.cluster.pods.values())]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     # What is expected at the end
 
@@ -378,6 +378,14 @@ class Simulation:
     def _busy(self) -> bool:
         assert self.process is not None
         return any(self._pending(key) for key in self.process.store.known())
+
+    def clearable(self) -> list[str]:
+        """Names of the finished runs that the definition's status has taken over."""
+        return [
+            name
+            for name, raw in self.cluster.objects[JOB_RUNS].items()
+            if self.ledger.runs[raw["metadata"]["uid"]].recorded
+        ]
 
     def phases(self) -> dict[str, str]:
         """Phase of every JobRun there is."""

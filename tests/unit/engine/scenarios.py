@@ -1,0 +1,210 @@
+"""Short stories from the life of a cluster, for the simulator; each is played again with every fault at every write."""
+
+from collections.abc import Callable
+
+from carillon.kube.errors import ApiError
+from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from tests.unit.engine.builders import NAMESPACE, Body, a_template, triggers
+from tests.unit.engine.simulator import Simulation
+
+Story = Callable[[Simulation], None]
+MINUTE = "* * * * *"
+
+
+def every_minute(sim: Simulation) -> None:
+    sim.job_seconds = 10
+    sim.apply(MINUTE, history={"succeeded": 1, "failed": 1})
+    sim.until("12:03:30")
+
+
+def forbid(sim: Simulation) -> None:
+    sim.job_seconds = 100
+    sim.apply(MINUTE)
+    sim.until("12:05:30")
+
+
+def allow(sim: Simulation) -> None:
+    sim.job_seconds = 100
+    sim.apply(MINUTE, concurrency={"policy": "Allow"}, history={"succeeded": 0, "failed": 0})
+    sim.until("12:04:50")
+
+
+def replace(sim: Simulation) -> None:
+    sim.job_seconds = 100
+    sim.apply(MINUTE, concurrency={"policy": "Replace"})
+    sim.until("12:03:30")
+
+
+def two_triggers(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE, "*/2 * * * *", "59 23 31 12 *", history={"succeeded": 1, "failed": 1})
+    sim.until("12:04:20")
+
+
+def suspend_and_resume(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.edit(suspend=True)
+    sim.until("12:05:30")
+    sim.edit(suspend=False)
+    sim.until("12:06:30")
+
+
+def edit(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:59.5")
+    sim.edit(triggers=triggers("*/2 * * * *", late="* * * * *"))
+    sim.until("12:02:00.5")
+    sim.edit(triggers=triggers(late="*/3 * * * *"))
+    sim.until("12:03:30")
+
+
+def downtime(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE, "*/5 * * * *")
+    sim.until("12:01:30")
+    sim.crash()
+    sim.until("12:11:30")
+    sim.restart()
+    sim.until("12:12:30")
+
+
+def downtime_with_a_deadline(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE, startingDeadlineSeconds=150)
+    sim.until("12:01:02")
+    sim.crash()
+    sim.until("12:11:30")
+    sim.restart()
+    sim.until("12:12:30")
+
+
+def downtime_with_a_late_end(sim: Simulation) -> None:
+    """The Job ends while no operator runs, and others would have been due: the slot is free when one comes back."""
+    sim.job_seconds = 5
+    sim.apply("*/5 * * * *")
+    sim.until("12:05:02")
+    sim.crash()
+    sim.until("12:11:30")
+    sim.restart()
+    sim.until("12:16:30")
+
+
+def auto_start(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(autoStart=True)
+    sim.apply(name="later", autoStart=True, suspend=True, history={"succeeded": 0, "failed": 0})
+    sim.advance(20)
+    sim.edit("later", suspend=False)
+    sim.advance(20)
+
+
+def run_now(sim: Simulation) -> None:
+    sim.job_seconds = 20
+    sim.apply()
+    for name in ("first", "second"):
+        sim.run_now(name)
+    sim.advance(30)
+    sim.edit(suspend=True)
+    sim.run_now("refused")
+    sim.run_now("forced", force=True)
+    sim.advance(30)
+    sim.run_now("stray", name="nobody")
+    sim.advance(10)
+
+
+def failures(sim: Simulation) -> None:
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.finish(sim.jobs()[0], exit_code=3)
+    sim.until("12:02:30")
+    sim.delete(JOBS, sim.jobs()[0])
+    sim.until("12:03:30")
+
+
+def a_run_is_deleted(sim: Simulation) -> None:
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.delete(JOB_RUNS, next(iter(sim.phases())))
+    sim.until("12:02:30")
+
+
+def recreated(sim: Simulation) -> None:
+    sim.job_seconds = 30
+    sim.apply(MINUTE)
+    sim.until("12:01:10")
+    sim.cluster.delete(SCHEDULED_JOBS, "sweep")
+    sim.apply(MINUTE)
+    sim.until("12:02:30")
+
+
+def foreign_names(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(name="other")
+    sim.run_now("sweep-1773144060", name="other")
+    stranger: Body = {"apiVersion": "batch/v1", "kind": "Job", "spec": a_template()["spec"]}
+    sim.cluster.create(JOBS, {**stranger, "metadata": {"name": "sweep-1773144120", "namespace": NAMESPACE}})
+    sim.apply(MINUTE)
+    sim.until("12:02:30")
+
+
+def invalid_and_mended(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.edit(triggers=triggers("61 * * * *", t1=MINUTE))
+    sim.until("12:03:30")
+    sim.edit(triggers=triggers(MINUTE))
+    sim.until("12:04:30")
+
+
+def refused(sim: Simulation) -> None:
+    """A quota is full for a while; then the template becomes one that can never be a Job."""
+    sim.job_seconds = 5
+    refusals = {"12:01": ApiError(403, "Forbidden", "exceeded quota"), "12:04": ApiError(422, "Invalid", "no image")}
+
+    def refuse(resource: Resource, _body: Body) -> ApiError | None:
+        return refusals.get(f"{sim.now:%H:%M}") if resource is JOBS else None
+
+    sim.cluster.refuse = refuse
+    sim.apply(MINUTE, startingDeadlineSeconds=600)
+    sim.until("12:05:30")
+
+
+def runs_refused(sim: Simulation) -> None:
+    """For a while the namespace takes no JobRun, the second time for longer than a due time stays fresh."""
+    sim.job_seconds = 5
+    closed = {"12:01", "12:03", "12:04"}
+
+    def refuse(resource: Resource, _body: Body) -> ApiError | None:
+        full = resource is JOB_RUNS and f"{sim.now:%H:%M}" in closed
+        return ApiError(403, "Forbidden", "exceeded quota") if full else None
+
+    sim.cluster.refuse = refuse
+    sim.apply(MINUTE, "*/2 * * * *")
+    sim.until("12:06:00")
+
+
+STORIES: tuple[Story, ...] = (
+    every_minute,
+    forbid,
+    allow,
+    replace,
+    two_triggers,
+    suspend_and_resume,
+    edit,
+    downtime,
+    downtime_with_a_deadline,
+    downtime_with_a_late_end,
+    auto_start,
+    run_now,
+    failures,
+    a_run_is_deleted,
+    recreated,
+    foreign_names,
+    invalid_and_mended,
+    refused,
+    runs_refused,
+)

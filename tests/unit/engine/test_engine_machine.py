@@ -1,0 +1,118 @@
+"""Whatever happens, in whatever order, design 3 holds: the ledger checks it at every write, and once more at rest."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS
+from tests.unit.engine.builders import triggers
+from tests.unit.engine.simulator import Fault, Simulation
+
+CRONS = ("* * * * *", "*/2 * * * *", "*/5 * * * *", "30 12 * * *", "*/20 * * * * *", "@every 45s")
+SECONDS = (0.3, 1, 7, 19.9, 60, 61, 125, 600)
+NAMES = ("t0", "t1")
+
+trigger_lists = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(CRONS), max_size=2)
+
+
+class People(RuleBasedStateMachine):
+    """People, the clock, the kubelet and bad luck."""
+
+    lagging = False
+
+    @initialize(
+        named=trigger_lists,
+        policy=st.sampled_from(("Forbid", "Allow", "Replace")),
+        deadline=st.sampled_from((None, 10, 90)),
+        history=st.integers(0, 2),
+        auto_start=st.booleans(),
+        suspend=st.booleans(),
+        job_seconds=st.sampled_from((None, 3, 70)),
+    )
+    def begin(
+        self,
+        *,
+        named: dict[str, str],
+        policy: str,
+        deadline: int | None,
+        history: int,
+        auto_start: bool,
+        suspend: bool,
+        job_seconds: int | None,
+    ) -> None:
+        self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds)
+        self.manual = 0
+        self.changes = 0
+        self.spec: dict[str, Any] = {
+            "triggers": triggers(**named),
+            "concurrency": {"policy": policy},
+            "startingDeadlineSeconds": deadline,
+            "history": {"succeeded": history, "failed": history},
+            "autoStart": auto_start,
+        }
+        self.sim.apply(**self.spec, suspend=suspend)
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def time_passes(self, seconds: float) -> None:
+        self.sim.advance(seconds)
+
+    @rule(named=trigger_lists)
+    def somebody_edits_the_triggers(self, named: dict[str, str]) -> None:
+        self.sim.edit(triggers=triggers(**named))
+
+    @rule(value=st.booleans())
+    def somebody_suspends_or_resumes(self, value: bool) -> None:
+        self.sim.edit(suspend=value)
+
+    @rule(force=st.booleans())
+    def somebody_runs_it_now(self, force: bool) -> None:
+        self.manual += 1
+        self.sim.run_now(f"manual-{self.manual}", force=force)
+
+    @precondition(lambda self: self.sim.jobs())
+    @rule(data=st.data(), exit_code=st.sampled_from((0, 3)))
+    def a_job_ends(self, data: st.DataObject, exit_code: int) -> None:
+        self.sim.finish(data.draw(st.sampled_from(self.sim.jobs())), exit_code=exit_code)
+
+    @precondition(lambda self: self.sim.jobs())
+    @rule(data=st.data())
+    def somebody_deletes_a_job(self, data: st.DataObject) -> None:
+        self.sim.delete(JOBS, data.draw(st.sampled_from(self.sim.jobs())))
+
+    @rule()
+    def it_is_deleted_and_made_anew(self) -> None:
+        self.sim.cluster.delete(SCHEDULED_JOBS, "sweep")
+        self.sim.apply(**self.spec)
+
+    @rule()
+    def the_operator_dies(self) -> None:
+        self.sim.crash()
+
+    @rule()
+    def the_operator_starts(self) -> None:
+        self.sim.restart()
+
+    @rule(fault=st.sampled_from(Fault), after=st.integers(1, 6))
+    def a_write_will_fail(self, fault: Fault, after: int) -> None:
+        self.sim.writes.faults[self.sim.writes.count + after] = fault
+
+    @rule(data=st.data())
+    def somebody_deletes_a_finished_run(self, data: st.DataObject) -> None:
+        if names := self.sim.clearable():
+            self.sim.delete(JOB_RUNS, data.draw(st.sampled_from(names)))
+
+    @invariant()
+    def the_clock_goes_on(self) -> None:
+        if hasattr(self, "sim"):
+            self.sim.advance(0.1)
+
+    def teardown(self) -> None:
+        if hasattr(self, "sim"):
+            self.sim.writes.faults.clear()
+            self.sim.settle()
+
+
+TestPeople = People.TestCase
+TestPeople.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
