@@ -3,7 +3,7 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
 # `wheels*` brings the contents of wheels/ when that directory exists: a build without network, and without pip in the base
-# (`make wheels`). Otherwise pip asks the index that it is configured for. The hashes of the lock hold either way.
+# (hack/cluster/build-image does so). Otherwise pip asks the index it is configured for. The lock's hashes hold either way.
 COPY requirements/operator.lock wheels* /wheels/
 RUN set -eu; \
     python3 -m venv --without-pip /opt/carillon; \

@@ -11,7 +11,6 @@ crds/. Nothing is asked of an API server: rules in CEL are the business of tests
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hack.cluster.localcluster.paths import binaries
-from hack.cluster.localcluster.plan import DEFAULT_VERSION
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+
+from hack.cluster.localcluster.plan import DEFAULT_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "carillon"
@@ -39,13 +38,15 @@ class CannotCheckError(Exception):
     """Something that the check needs is missing, in words for the person at the terminal."""
 
 
+@cache
 def helm() -> str:
-    """The command to render with: $HELM, or the one that hack/cluster built, or the one in PATH."""
-    built = binaries(DEFAULT_VERSION) / "helm"
-    found = os.environ.get("HELM") or (str(built) if built.exists() else shutil.which("helm"))
-    if found is None:
-        raise CannotCheckError("there is no helm: run `make cluster` once, which builds it, or set HELM")
-    return found
+    """The command to render with: $HELM, or the one that hack/cluster builds."""
+    if "HELM" in os.environ:
+        return os.environ["HELM"]
+    done = subprocess.run([ROOT / "hack/cluster/which", "helm"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotCheckError(f"hack/cluster/which helm: {done.stderr.strip()}; or set HELM")
+    return done.stdout.strip()
 
 
 def render(values: Path | None) -> str:

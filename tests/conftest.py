@@ -46,11 +46,6 @@ def cluster() -> Cluster:
     if name == CURRENT:
         kubeconfig = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         return Cluster(name, Path(kubeconfig), dict(os.environ))
-    return bring_up(name)
-
-
-def bring_up(name: str) -> Cluster:
-    """Run hack/cluster/up, which does nothing when the cluster is up."""
     up = subprocess.run([REPOSITORY / "hack/cluster/up", "--name", name], stdout=subprocess.PIPE, text=True, check=True)
     export = re.search(r"^export KUBECONFIG=(\S+) PATH=([^:\s]+)", up.stdout, re.MULTILINE)
     if export is None:

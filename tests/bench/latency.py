@@ -1,7 +1,7 @@
 """`make bench-latency`: from due time to Job created, one definition due every second, as a separate watcher sees it.
 
 The watcher notes a Job when the API server's watch delivers it, a little after it was created, so the figure is an
-upper bound. No kubelet runs: a stand-in for it reports every pod as succeeded, so that runs end and old ones are pruned.
+upper bound. No kubelet runs: a stand-in reports every pod as succeeded, so that runs end and old ones are pruned.
 """
 
 import argparse

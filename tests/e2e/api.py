@@ -201,6 +201,13 @@ class Api:
         """Wait until nothing of the kind is left."""
         self.until_all(kind, namespace, lambda items: not items, "nothing", seconds=seconds, selector=selector)
 
+    def until_none_named(self, kind: str, namespace: str, name: str, *, seconds: float = 60) -> None:
+        """Wait until the object is gone."""
+        for seen in self.follow(kind, namespace, seconds=seconds, fieldSelector=f"metadata.name={name}"):
+            if not seen:
+                return
+        pytest.fail(f"{kind} {namespace}/{name} was there for {seconds:.0f} s more")
+
     # What these tests do over and over ------------------------------------------------------------------------------
 
     def run_now(self, namespace: str, scheduled_job: str, **spec: Any) -> str:

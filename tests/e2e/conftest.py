@@ -5,14 +5,13 @@ going on. A test fails when the operator logs an error while it runs, whatever e
 """
 
 import os
-import subprocess
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import CURRENT, REPOSITORY, Cluster, bring_up
+from tests.conftest import CURRENT, Cluster
 from tests.e2e import examples as files
 from tests.e2e.api import Api, ApiError
 from tests.e2e.operators import LEASE_NAMESPACE, Operators
@@ -29,23 +28,10 @@ def api(crds: Cluster) -> Iterator[Api]:
 
 
 def _with_node(cluster: Cluster) -> Cluster:
-    if _has_node(cluster):
-        return cluster
-    if cluster.name == CURRENT:
-        pytest.fail("the cluster of the kubeconfig in force has no node")
-    # It was brought up for tests that need none.
-    subprocess.run([REPOSITORY / "hack/cluster/down", "--name", cluster.name], check=True)
-    again = bring_up(cluster.name)
-    again.kubectl("apply", "--filename", str(REPOSITORY / "crds"))
-    again.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(REPOSITORY / "crds"))
-    if not _has_node(again):
-        why = "this machine cannot have a node (hack/cluster/up says why), and these tests run pods"
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    return again
-
-
-def _has_node(cluster: Cluster) -> bool:
-    return bool(cluster.kubectl("get", "nodes", "--output", "name").stdout)
+    if not cluster.kubectl("get", "nodes", "--output", "name").stdout:
+        why = "this cluster has no node (hack/cluster/up says why), and these tests run pods"
+        pytest.fail(why) if os.environ.get("CI") or cluster.name == CURRENT else pytest.skip(why)
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +83,19 @@ def namespace(api: Api, operators: Operators) -> Iterator[str]:
 def new_namespace(api: Api, **levels: str) -> Iterator[str]:
     """A namespace with Pod Security levels, for example enforce="restricted"."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
+    make_namespace(api, name, **levels)
+    yield name
+    api.delete("namespaces", "", name)
+
+
+def make_namespace(api: Api, name: str, **levels: str) -> None:
+    """Make a namespace in which pods can be made; one that an earlier test run has left has to go first."""
+    if api.find("namespaces", "", name):
+        api.delete("namespaces", "", name)
+        api.until_none_named("namespaces", "", name)
     labels = {f"pod-security.kubernetes.io/{mode}": level for mode, level in levels.items()}
     api.create("namespaces", "", {"metadata": {"name": name, "labels": labels}})
     api.until("serviceaccounts", name, "default", lambda _: True, "the service account that every pod needs")
-    yield name
-    api.delete("namespaces", "", name)
 
 
 @pytest.fixture(scope="session")

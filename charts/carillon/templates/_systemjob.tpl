@@ -11,7 +11,7 @@
 {{- end -}}
 {{- if not $job.jobTemplate -}}
 {{- $container := dict "name" "main" "securityContext" $.Values.securityContext -}}
-{{- $pod := dict "restartPolicy" "Never" "securityContext" $.Values.podSecurityContext "automountServiceAccountToken" false -}}
+{{- $pod := dict "restartPolicy" "Never" "securityContext" $.Values.podSecurityContext "automountServiceAccountToken" false "enableServiceLinks" false -}}
 {{- if $job.task -}}
 {{- $environment := list (dict "name" "CARILLON_WATCH_NAMESPACES" "value" (include "carillon.namespaces" $ | fromJsonArray | join ",")) -}}
 {{- $_ := set $container "image" (include "carillon.image" $) -}}

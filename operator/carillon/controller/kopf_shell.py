@@ -8,7 +8,7 @@ lock (design 4).
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -23,6 +23,7 @@ TOKEN_LIFE = timedelta(minutes=10)
 async def watch_definitions(
     *,
     namespaces: Sequence[str],
+    identity: str,
     configuration: Callable[[], Any],
     on_object: Callable[[dict[str, Any]], None],
     on_gone: Callable[[str], None],
@@ -32,6 +33,7 @@ async def watch_definitions(
 
     Args:
         namespaces: where; empty for the whole cluster.
+        identity: the name of this process; kopf would ask the system for a user's name, which a container may not have.
         configuration: the client library's configuration now in force, asked again when credentials expire.
         on_object: called with each object that appeared or changed.
         on_gone: called with the UID of each object that was deleted.
@@ -65,6 +67,7 @@ async def watch_definitions(
         await kopf.operator(
             registry=registry,
             settings=settings,
+            identity=cast(Any, identity),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),

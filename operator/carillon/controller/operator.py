@@ -197,6 +197,7 @@ class Operator:
     async def _watch_definitions(self) -> None:
         await watch_definitions(
             namespaces=self._settings.watch_namespaces,
+            identity=self._settings.identity,
             configuration=lambda: self._client.configuration,
             on_object=self._store.put_definition,
             on_gone=self._store.drop,
@@ -259,7 +260,8 @@ class Operator:
             except WritesRefused:
                 return
             else:
-                return
+                # Again now and then: the file may have changed, and somebody may have deleted one.
+                await asyncio.sleep(settings.relist_seconds)
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}

@@ -53,7 +53,7 @@ async def apply(client: Client, manifests: list[dict[str, Any]], *, namespace: s
         except ApiError as error:
             log.error("system job refused", name=metadata["name"], why=str(error))
         else:
-            log.info("system job applied", name=metadata["name"])
+            log.debug("system job applied", name=metadata["name"])
     if reference is not None:
         await _delete_unlisted(client, namespace, reference["uid"], {m["metadata"]["name"] for m in manifests})
 

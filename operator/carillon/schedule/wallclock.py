@@ -94,4 +94,5 @@ class WallClock(SecondsSchedule):
                     end = min(end, block.starts[index + 1] - 1)
             end = min(end, through)
             yield 1 + self.pattern.count(civil, end + offset), first, end, offset
-            after = max(first, (self.pattern.previous(end + offset) or civil) - offset)
+            last = self.pattern.previous(end + offset)
+            after = first if last is None else max(first, last - offset)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from carillon.api import keys
-from carillon.api.base import API_VERSION, rfc3339
-from carillon.api.jobrun import JobRunStatus
-from carillon.api.scheduledjob import Execution, ScheduledJobStatus, Skip
+from carillon.api.base import API_VERSION, StatusModel, rfc3339
+from carillon.api.conditions import Condition
+from carillon.api.jobrun import JobRunStatus, StepStatus
+from carillon.api.scheduledjob import Execution, ScheduledJobStatus, Skip, TriggerStatus
 from carillon.engine import plan as plans
 from carillon.engine.model import Definition, Job, Key, Observations, Run, Snapshot
 from carillon.engine.plan import Plan
@@ -114,12 +115,14 @@ def a_definition(
         return fresh
     observed = generation if observed is None else observed
     marks = [
-        {
-            "name": trigger.name,
-            "specHash": trigger.spec_hash,
-            "since": stamp(since) if since else rfc3339(fresh.created),
-            "handledThrough": stamp(handled if isinstance(handled, str) else handled[trigger.name]),
-        }
+        as_json(
+            TriggerStatus(
+                name=trigger.name,
+                spec_hash=trigger.spec_hash,
+                since=at(since) if since else fresh.created,
+                handled_through=at(handled if isinstance(handled, str) else handled[trigger.name]),
+            )
+        )
         for trigger in fresh.triggers
     ]
     recorded = {"observedGeneration": observed, "triggers": marks, "conditions": accepted(observed), **(status or {})}
@@ -138,14 +141,16 @@ def accepted(generation: int = 1) -> list[Body]:
 
 def condition(kind: str, status: str, reason: str, message: str = "", generation: int = 1) -> Body:
     """One condition."""
-    return {
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "observedGeneration": generation,
-        "lastTransitionTime": stamp("00:00"),
-    }
+    return as_json(
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            observed_generation=generation,
+            last_transition_time=at("00:00"),
+        )
+    )
 
 
 def invalid_spec(generation: int = 1) -> list[Body]:
@@ -199,12 +204,15 @@ def a_run(
     uid = f"uid-{name}"
     if job is None and phase in ("Running", "Succeeded", "Failed", "Stopped"):
         job = name
-    status: Body = {"phase": phase, "reason": reason, "message": message}
-    if job:
-        step = {"name": "main", "phase": phase, "job": job, "jobUid": f"uid-job-{job}"}
-        status |= {"steps": [step], "startTime": stamp(started or made)}
-    if ended:
-        status["completionTime"] = stamp(ended)
+    step = StepStatus(name="main", phase=phase, job=job or "", job_uid=f"uid-job-{job}")
+    status = JobRunStatus(
+        phase=phase,
+        reason=reason,
+        message=message,
+        start_time=at(started or made) if job else None,
+        completion_time=at(ended) if ended else None,
+        steps=(step,) if job else (),
+    )
     asked: Body = {"scheduledJob": scheduled_job, **spec}
     if due:
         asked |= {"scheduledTime": stamp(due), "trigger": {"type": "Periodic", "name": trigger or "t0"}}
@@ -221,7 +229,12 @@ def a_run(
         metadata["ownerReferences"] = [_owner("ScheduledJob", scheduled_job, owner)]
     if deleting:
         metadata["deletionTimestamp"] = stamp(made)
-    return read_run({"metadata": metadata, "spec": asked, "status": {k: v for k, v in status.items() if v}})
+    return read_run({"metadata": metadata, "spec": asked, "status": as_json(status)})
+
+
+def as_json(status: StatusModel) -> Body:
+    """A status as the API server has it."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def a_job(
@@ -346,12 +359,19 @@ def events(plan: Plan, kind: str = "ScheduledJob") -> list[str]:
     return [f"{e.type} {e.reason}: {e.message}" for e in each(plan, plans.Emit) if e.kind == kind]
 
 
-def history_line(run: str, ended: str, phase: str = "Succeeded", *, due: str | None = None) -> Body:
+def history_line(run: str, ended: str, phase: str = "Succeeded", *, due: str | None = None, **rest: Any) -> Body:
     """One line of status.history."""
-    line = {"run": run, "uid": f"uid-{run}", "phase": phase, "completionTime": stamp(ended), "startTime": stamp(ended)}
-    if due:
-        line["scheduledTime"] = stamp(due)
-    return line
+    return as_json(
+        Execution(
+            run=run,
+            uid=f"uid-{run}",
+            phase=phase,
+            start_time=at(ended),
+            completion_time=at(ended),
+            scheduled_time=at(due) if due else None,
+            **rest,
+        )
+    )
 
 
 def runs_of(lines: Iterable[Execution]) -> list[str]:

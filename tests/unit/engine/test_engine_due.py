@@ -16,6 +16,7 @@ from tests.unit.engine.builders import (
     a_definition,
     a_job,
     a_run,
+    as_json,
     at,
     each,
     fired,
@@ -110,7 +111,7 @@ class TestEditsNeverFire:
 
     def test_a_changed_trigger_counts_since_the_change_was_seen(self) -> None:
         before = a_definition("0 9 * * *", handled="09:00")
-        marks = before.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        marks = as_json(before.status)
         after = a_definition("0 10 * * *", generation=2, status=marks)
         plan = decide(snapshot(after), at("10:00:30"))
         assert fired(plan) == []
@@ -123,19 +124,19 @@ class TestEditsNeverFire:
 
     def test_a_trigger_that_is_added_counts_since_it_was_seen_and_the_others_go_on(self) -> None:
         before = a_definition(HOURLY, handled="11:00")
-        marks = before.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        marks = as_json(before.status)
         after = a_definition(HOURLY, "59 11 * * *", generation=2, status=marks)
         assert fired(decide(snapshot(after), at("12:00:00"))) == ["12:00:00"]
 
     def test_the_same_expression_under_another_name_is_another_trigger(self) -> None:
         before = a_definition(triggers=triggers(old=HOURLY), handled="11:00")
-        marks = before.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        marks = as_json(before.status)
         after = a_definition(triggers=triggers(new=HOURLY), generation=2, status=marks)
         assert fired(decide(snapshot(after), at("12:00:30"))) == []
 
     def test_the_time_zone_is_part_of_the_trigger(self) -> None:
         before = a_definition(HOURLY, handled="11:00")
-        marks = before.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        marks = as_json(before.status)
         named = [{"name": "t0", "cron": HOURLY, "timeZone": "Europe/Paris"}]
         after = a_definition(triggers=named, generation=2, status=marks)
         assert fired(decide(snapshot(after), at("12:00:30"))) == []
@@ -187,7 +188,7 @@ class TestSuspension:
 class TestInvalidity:
     def test_nothing_fires_while_invalid_and_the_watermarks_stay(self) -> None:
         named = triggers(bad="61 * * * *", t0=HOURLY)
-        good = a_definition(HOURLY, handled="11:00").status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        good = as_json(a_definition(HOURLY, handled="11:00").status)
         definition = a_definition(triggers=named, generation=2, status=good)
         plan = decide(snapshot(definition), at("12:00:30"))
         assert fired(plan) == []
@@ -418,7 +419,7 @@ class TestCoalescing:
         for minute in range(1, 60):
             plan = decide(snapshot(definition, run, a_job(run, active=1)), at(f"11:{minute:02}:00.1"))
             lines = skipped(plan, definition)
-            status = status_after(plan, definition).model_dump(mode="json", by_alias=True, exclude_none=True)
+            status = as_json(status_after(plan, definition))
             definition = a_definition(EVERY_MINUTE, status=status)
         assert lines == ["t0 11:01:00-11:59:00 x59 ConcurrencyForbid"]
         assert definition.status.counts.skipped == 59
