@@ -5,18 +5,21 @@ going on. A test fails when the operator logs an error while it runs, whatever e
 """
 
 import os
+import subprocess
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import CURRENT, Cluster
+from tests.conftest import CURRENT, REPOSITORY, Cluster
 from tests.e2e import examples as files
 from tests.e2e.api import Api, ApiError
+from tests.e2e.objects import job_template, scheduled_job
 from tests.e2e.operators import LEASE_NAMESPACE, Operators
 
 CONFLICT = 409
+IMAGE = "carillon:dev"
 LOG_BEGINS = pytest.StashKey[int]()
 
 
@@ -96,6 +99,28 @@ def make_namespace(api: Api, name: str, **levels: str) -> None:
     labels = {f"pod-security.kubernetes.io/{mode}": level for mode, level in levels.items()}
     api.create("namespaces", "", {"metadata": {"name": name, "labels": labels}})
     api.until("serviceaccounts", name, "default", lambda _: True, "the service account that every pod needs")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tried_twice(api: Api, operators: Operators) -> Iterator[tuple[str, str]]:
+    """A run whose Job makes a second attempt ten seconds after the first: begun early, so that no test waits for it."""
+    with new_namespace(api) as namespace:
+        body = scheduled_job("twice")
+        body["spec"]["jobTemplate"] = job_template("echo attempt failed >&2; exit 9", retries=1)
+        api.create("scheduledjobs", namespace, body)
+        yield namespace, api.run_now(namespace, "twice")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image_build(api: Api, request: pytest.FixtureRequest) -> "Iterator[subprocess.Popen[str] | None]":
+    """The build of the operator's image, begun early; None where the tests of the chart are not run, or need none."""
+    if api.cluster.name == CURRENT or not any(item.path.name == "test_chart.py" for item in request.session.items):
+        yield None
+        return
+    command = [str(REPOSITORY / "hack/cluster/build-image"), "--tag", IMAGE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as build:
+        yield build
+        build.terminate()
 
 
 @pytest.fixture(scope="session")

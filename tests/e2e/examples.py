@@ -3,10 +3,11 @@
 import uuid
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.e2e.api import Api, condition
+from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.objects import IMAGE
 
 DIRECTORY = REPOSITORY / "examples"
@@ -25,6 +26,26 @@ def definition(name: str) -> dict[str, Any]:
 def of(name: str) -> str:
     """The label selector of a job's runs, Jobs and pods."""
     return f"carillon.dev/scheduled-job={name}"
+
+
+def finished(api: Api, name: str) -> Manifest:
+    """The run, once it has ended; run again as long as the job's own trigger is quicker."""
+    for _ in range(5):
+        api.until_finished(NAMESPACE, name)
+        run = api.get("jobruns", NAMESPACE, name)
+        if run["status"]["reason"] != "ConcurrencyForbid":
+            return run
+        job = run["spec"]["scheduledJob"]
+        api.until(
+            "scheduledjobs", NAMESPACE, job, lambda found: not found["status"].get("active"), "the other run to end"
+        )
+        name = api.run_now(NAMESPACE, job)
+    pytest.fail(f"{name}: another run was in the way five times")
+
+
+def log_of(api: Api, run: Manifest) -> str:
+    """What the run's pods have printed."""
+    return api.log(NAMESPACE, f"carillon.dev/run-uid={run['metadata']['uid']}")
 
 
 class Files:

@@ -10,7 +10,8 @@ import yaml
 from tests.e2e import examples as files
 from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.conftest import new_namespace
-from tests.e2e.examples import Files, definition, of
+from tests.e2e.examples import Files, definition, finished, log_of, of
+from tests.e2e.objects import now, rfc3339
 from tests.e2e.operators import Operators
 
 NAMESPACE = files.NAMESPACE
@@ -76,23 +77,6 @@ def _auto_start(run: Manifest) -> bool:
     return bool(run["spec"]["trigger"].get("name") == "autoStart")
 
 
-def finished(api: Api, name: str) -> Manifest:
-    """The run, once it has ended; run again as long as the job's own trigger is quicker."""
-    for _ in range(5):
-        api.until_finished(NAMESPACE, name)
-        run = api.get("jobruns", NAMESPACE, name)
-        if run["status"]["reason"] != "ConcurrencyForbid":
-            return run
-        job = run["spec"]["scheduledJob"]
-        api.until("scheduledjobs", NAMESPACE, job, lambda found: not found["status"]["active"], "the other run to end")
-        name = api.run_now(NAMESPACE, job)
-    pytest.fail(f"{name}: another run was in the way five times")
-
-
-def log_of(api: Api, run: Manifest) -> str:
-    return api.log(NAMESPACE, f"carillon.dev/run-uid={run['metadata']['uid']}")
-
-
 def test_every_example_can_be_run_now() -> None:
     written = {path.stem: yaml.safe_load(path.read_text()) for path in RUN_NOW.glob("*.yaml")}
     assert {name: run["spec"]["scheduledJob"] for name, run in written.items()} == {name: name for name in files.NAMES}
@@ -141,17 +125,18 @@ def test_data_source_is_resynced(
     # The example of the header, and one file less.
     changed = {"prices.csv": "sku,price\nA-1,11.00\n", "products.csv": None}
     api.patch("configmaps", NAMESPACE, "data-source", {"data": changed})
-
-    def takes_over(run: Manifest) -> bool:
-        return condition(run, "Succeeded") == "True" and "prices.csv: taken over" in log_of(api, run)
-
+    since = rfc3339(now())
     done = api.until_all(
         "jobruns",
         NAMESPACE,
-        lambda found: any(takes_over(run) for run in found[-3:]),
-        "a periodic run that takes the change over",
+        lambda found: any(run["spec"]["scheduledTime"] > since and condition(run, "Finished") for run in found),
+        "a periodic run that is due after the change, and its end",
         seconds=45,
         selector=f"{of('resync-data-source')},carillon.dev/trigger=Periodic",
+    )
+    after = next(run for run in done if run["spec"]["scheduledTime"] > since)
+    assert log_of(api, after).startswith(
+        "prices.csv: taken over\nproducts.csv: gone at the source, removed\nin sync, as of"
     )
     assert {run["spec"]["scheduledTime"][17:19] for run in done} <= {"00", "15", "30", "45"}
     replica = shared_files.shell("cd /files/replica; ls; cat prices.csv")

@@ -10,8 +10,9 @@ from tests.e2e.operators import Operators
 
 PERIOD = 5
 KEEP_ALL = {"succeeded": 100, "failed": 100}
-KILLED_AT = (-0.15, 0.02, 0.1, 0.4)
-"""Seconds before or after a due time: with the intent not written, being written, written, and the Job made."""
+COLD, WARM = False, True
+KILLS = ((-0.15, COLD), (0.05, COLD), (0.02, WARM), (0.4, WARM))
+"""Seconds before or after a due time, and whether a standby waits: the intent not written, written, the Job made."""
 
 
 def test_no_due_time_is_lost_or_doubled(api: Api, operators: Operators, namespace: str) -> None:
@@ -26,10 +27,16 @@ def test_no_due_time_is_lost_or_doubled(api: Api, operators: Operators, namespac
         api.create("scheduledjobs", namespace, body)
         api.until_ready(namespace, name)
     mark = api.mark("jobs", namespace)
-    for offset in KILLED_AT:
+    for offset, warm in KILLS:
+        leader = operators.leader
+        if warm:
+            operators.until_ready(operators.start(wait=False))
         _sleep_until(_next_due(now() + timedelta(seconds=0.5)) + timedelta(seconds=offset))
-        operators.leader.kill()
-        operators.start()
+        leader.kill()
+        if warm:
+            operators.until_leading(operators.leader)
+        else:
+            operators.start()
     last = _next_due(now())
     for name in jobs:
         done = api.until(

@@ -137,12 +137,10 @@ def _counts(outcome: str, number: int) -> Callable[[Manifest], bool]:
     return lambda it: bool(it.get("status", {}).get("counts", {}).get(outcome) == number)
 
 
-def test_failed_pods_are_tried_again_by_their_job(api: Api, namespace: str) -> None:
+def test_failed_pods_are_tried_again_by_their_job(api: Api, tried_twice: tuple[str, str]) -> None:
     """backoffLimit in the template is Kubernetes' own retry; the run is one, and fails with the last of its pods."""
-    body = scheduled_job("twice")
-    body["spec"]["jobTemplate"] = job_template("echo attempt failed >&2; exit 9", retries=1)
-    api.create("scheduledjobs", namespace, body)
-    status = api.until_finished(namespace, api.run_now(namespace, "twice"), seconds=60)
+    namespace, run = tried_twice
+    status = api.until_finished(namespace, run, seconds=60)
     assert (status["phase"], status["reason"]) == ("Failed", "BackoffLimitExceeded")
     assert status["message"] == "attempt failed"
     assert len(api.select("pods", namespace)) == 2

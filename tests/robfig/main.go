@@ -27,8 +27,12 @@ type query struct {
 
 type answer struct {
 	Error string     `json:"error,omitempty"`
-	Due   [][]*int64 `json:"due,omitempty"` // a chain for each instant; null ends a chain
+	Stuck bool       `json:"stuck,omitempty"` // robfig walks in circles; the command has ended
+	Due   [][]*int64 `json:"due,omitempty"`   // a chain for each instant; null ends a chain
 }
+
+// patience is how long a query may take that needs microseconds, on a machine that has other things to do.
+const patience = 10 * time.Second
 
 var sixFields = cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
@@ -83,7 +87,13 @@ func run() error {
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			return fmt.Errorf("query %q: %w", lines.Text(), err)
 		}
-		if err := encoder.Encode(respond(q)); err != nil {
+		watch := time.AfterFunc(patience, func() {
+			fmt.Println(`{"stuck":true}`)
+			os.Exit(3)
+		})
+		result := respond(q)
+		watch.Stop()
+		if err := encoder.Encode(result); err != nil {
 			return err
 		}
 		if err := out.Flush(); err != nil {

@@ -116,13 +116,15 @@ def _recorded_since(definition: Definition, mark: TriggerStatus, now: datetime) 
 
 
 def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
-    subject = f"JobRun {run.namespace}/{run.name}"
-    if run.owner_uid and run.owner_uid not in definition_uids and now - run.created > STUCK_AFTER and not run.deleting:
+    subject, age = f"JobRun {run.namespace}/{run.name}", now - run.created
+    if run.deleting or age <= STUCK_AFTER:
+        return []
+    if run.owner_uid and run.owner_uid not in definition_uids:
         return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
-    if run.phase is Phase.SCHEDULED and not run.job_made and now - run.created > STUCK_AFTER:
-        return [Finding(subject, f"made {_ago(now - run.created)} ago, and nothing became of it")]
-    if run.phase is Phase.QUEUED and now - run.created > STUCK_AFTER:
-        return [Finding(subject, f"queued for {_ago(now - run.created)}: {run.status.reason}: {run.status.message}")]
+    if run.phase is Phase.SCHEDULED and not run.job_made:
+        return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
+    if run.phase is Phase.QUEUED:
+        return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
 
 

@@ -15,6 +15,7 @@ from carillon.engine import build, names
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.concurrency import Slots, holders, in_order
 from carillon.engine.due import Due, Resolution, SkipReason, nothing, pass_over, resolve, watermarks
+from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
 from carillon.engine.plan import (
     Action,
@@ -33,7 +34,7 @@ from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.starting import AUTO_START, skipped, start
-from carillon.engine.summary import INVALID_SPEC, Current, second, summarise, template_verdict
+from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 
 LOOK_AGAIN = timedelta(seconds=2)
 """How soon pods that linger are looked at again."""
@@ -124,10 +125,14 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     if verdict:
         draft.wakes.append(second(now) + TEMPLATE_RECHECK)
 
+    persisted = definition.status
+    for run in runs:
+        draft.statuses[run.uid] = dated(run, draft.statuses[run.uid], persisted.recorded_through)
     _write_runs(definition, runs, draft)
+    currents = [Current(run, draft.statuses[run.uid]) for run in runs]
     status = summarise(
         definition,
-        currents=[Current(run, draft.statuses[run.uid]) for run in runs],
+        currents=currents,
         active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,
@@ -135,13 +140,14 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         observations=observations,
         now=second(now),
     )
-    if status != definition.status:
+    if unrecorded(status, currents):
+        draft.wakes.append(second(now) + timedelta(seconds=1))
+    if status != persisted:
         body = status_body(status)
         draft.definition_writes.append(WriteDefinitionStatus(definition.resource_version, body))
         draft.definition_writes += announce_skips(definition, resolution.skips)
         draft.definition_writes += announce_state(definition, status)
     history = definition.spec.history if definition.spec is not None else History()
-    persisted = definition.status
     draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(runs, history, persisted, definition)]
     if resolution.next_due is not None:
         draft.wakes.append(resolution.next_due)

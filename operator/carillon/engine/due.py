@@ -140,7 +140,7 @@ def resolve(
     return Resolution(
         fire=tuple(fire),
         watermarks=tuple(moved),
-        skips=tuple(sorted(skips, key=lambda s: s.from_)),
+        skips=_oldest_first(skips),
         next_due=next_due(definition, moved, now),
     )
 
@@ -161,7 +161,13 @@ def pass_over(
         skips += _lines(trigger, mark.handled_through, now, accounted, reason)
         instant = max(mark.handled_through, now.replace(microsecond=0))
         moved.append(mark.model_copy(update={"since": instant, "handled_through": instant}))
-    return Resolution(fire=(), watermarks=tuple(moved), skips=tuple(skips), next_due=next_due(definition, moved, now))
+    due = next_due(definition, moved, now)
+    return Resolution(fire=(), watermarks=tuple(moved), skips=_oldest_first(skips), next_due=due)
+
+
+def _oldest_first(skips: Iterable[Skip]) -> tuple[Skip, ...]:
+    # By their ends: what the twenty lines of the status have lost is older than the oldest of them.
+    return tuple(sorted(skips, key=lambda skip: (skip.to, skip.from_)))
 
 
 def anchored(

@@ -1,27 +1,15 @@
 """Which finished runs may go. A record is never dropped before the definition's own status has taken it over."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import History, ScheduledJobStatus
 from carillon.engine.due import bound, names_instant
+from carillon.engine.history import finished_at, recorded
 from carillon.engine.model import Definition, Run
 from carillon.engine.starting import AUTO_START
 
 _BUCKETS = {Phase.SUCCEEDED: "succeeded", Phase.FAILED: "failed", Phase.STOPPED: "failed", Phase.SKIPPED: "skipped"}
-
-
-def finished_at(run: Run) -> datetime:
-    """When a finished run ended, or its creation where nobody wrote that down."""
-    return run.status.completion_time or run.created
-
-
-def recorded(status: ScheduledJobStatus, run: Run) -> bool:
-    """Whether the definition's status has counted this finished run already."""
-    if any(line.uid == run.uid for line in status.history):
-        return True
-    return status.recorded_through is not None and finished_at(run) <= status.recorded_through
 
 
 def expired(

@@ -2,12 +2,11 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from carillon.api.conditions import Condition
-from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
+from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import (
     ActiveRun,
     Counts,
@@ -19,28 +18,13 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine.due import MISSED_AFTER, Resolution, anchored, coalesce
-from carillon.engine.model import Definition, Observations, Run
-from carillon.engine.retention import recorded
+from carillon.engine.history import Current, execution, record, unrecorded
+from carillon.engine.model import Definition, Observations
 
-HISTORY_LINES = 20
 NEXT_EXECUTIONS = 5
 ACTIVE_LINES = 50
-HISTORY_MESSAGE_LENGTH = 256
 ACCEPTED, INVALID_SPEC, TEMPLATE_REFUSED, CHECKING = "Accepted", "InvalidSpec", "JobTemplateRefused", "Checking"
 _OUTCOMES = (Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED)
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """A run together with the status that the decision gives it."""
-
-    run: Run
-    status: JobRunStatus
-
-    @property
-    def phase(self) -> Phase:
-        """The phase after the decision."""
-        return Phase(self.status.phase) if self.status.phase else Phase.SCHEDULED
 
 
 def summarise(
@@ -57,11 +41,7 @@ def summarise(
     """Build the status that the definition should have; equal to the present one when nothing changed."""
     old = definition.status
     finished = [c for c in currents if c.phase.finished]
-    unrecorded = sorted(
-        (c for c in finished if not recorded(old, replace(c.run, status=c.status))),
-        key=lambda c: c.status.completion_time or now,
-    )
-    history, recorded_through = _history(old, unrecorded)
+    counted, history, recorded_through = record(old, unrecorded(old, currents), now)
     last = _last_execution(old, currents)
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
@@ -79,7 +59,7 @@ def summarise(
         last_successful_time=_latest([old.last_successful_time], _ends(finished, Phase.SUCCEEDED)),
         last_failed_time=_latest([old.last_failed_time], _ends(finished, Phase.FAILED)),
         active=tuple(ActiveRun(name=c.run.name, phase=c.phase.value) for c in unfinished[:ACTIVE_LINES]),
-        counts=_counts(old.counts, unrecorded, resolution.skips, active),
+        counts=_counts(old.counts, counted, resolution.skips, active),
         history=history,
         recorded_through=recorded_through,
         skips=skips,
@@ -94,30 +74,6 @@ def _unreadable(definition: Definition) -> bool:
     return definition.spec is None or len(definition.triggers) != len(definition.spec.triggers)
 
 
-def _execution(current: Current) -> Execution:
-    run, status = current.run, current.status
-    trigger = run.spec.trigger
-    return Execution(
-        run=run.name,
-        uid=run.uid,
-        trigger=trigger.name or trigger.type.value,
-        phase=current.phase.value,
-        reason=status.reason,
-        message=status.message[-HISTORY_MESSAGE_LENGTH:],
-        exit_code=status.steps[0].exit_code if status.steps else None,
-        scheduled_time=run.spec.scheduled_time,
-        start_time=status.start_time,
-        completion_time=status.completion_time,
-    )
-
-
-def _history(old: ScheduledJobStatus, unrecorded: Sequence[Current]) -> tuple[tuple[Execution, ...], datetime | None]:
-    lines = [_execution(c) for c in reversed(unrecorded)] + list(old.history)
-    kept, dropped = lines[:HISTORY_LINES], lines[HISTORY_LINES:]
-    through = _latest([old.recorded_through], (line.completion_time for line in dropped))
-    return tuple(kept), through
-
-
 def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Execution | None:
     # A run whose Job was refused for good never started; it is an outcome all the same.
     known = [c for c in currents if c.status.start_time is not None or c.phase in _OUTCOMES]
@@ -126,15 +82,15 @@ def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Exe
     if newest is None:
         return before
     earlier = before and (before.start_time or before.completion_time)
-    return before if earlier and earlier > _began(newest) else _execution(newest)
+    return before if earlier and earlier > _began(newest) else execution(newest)
 
 
 def _began(current: Current) -> datetime:
     return current.status.start_time or current.status.completion_time or current.run.created
 
 
-def _counts(old: Counts, unrecorded: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
-    ended = [c.phase for c in unrecorded]
+def _counts(old: Counts, counted: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
+    ended = [c.phase for c in counted]
     return Counts(
         active=active,
         succeeded=old.succeeded + ended.count(Phase.SUCCEEDED),

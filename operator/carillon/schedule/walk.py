@@ -107,7 +107,12 @@ class _Walker:
         days = self.pattern.any_month
         while not days.matches(self.day):
             self.restart_unit(self.day * DAY)
+            before = self.instant
             self.go(go_date(self.offsets, (self.day + 1) * DAY + self.second))
+            if self.instant == before:
+                # The next day never was (Pacific/Apia, 30 December 2011): robfig steps on the spot for ever.
+                block, index = next(self.offsets.transitions(before, before + 2 * DAY))
+                self.go(block.starts[index])
             hour = self.second // HOUR
             if hour:
                 # Midnight was skipped, or the walk was an hour late already: back to the beginning of a day.

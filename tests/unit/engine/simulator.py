@@ -18,6 +18,7 @@ from carillon.controller.reconcile import Reconciler
 from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
+from carillon.engine.audit import verify
 from carillon.engine.decide import decide
 from carillon.engine.model import Key
 from carillon.kube.client import Client
@@ -358,10 +359,9 @@ class Simulation:
             self.restart()
         assert self.process is not None
         for _ in range(10):
-            self.work()
+            self.advance(1)
             if not self._busy():
                 break
-            self.advance(1)
         self.ledger.check_at_rest()
         written, keys = self.writes.count, self.process.store.known()
         for key in keys:
@@ -370,6 +370,14 @@ class Simulation:
         assert self.writes.count == written, f"at rest, and yet: {self.writes.log[written:]}"
         for key in keys:
             assert not self._pending(key), f"at rest, and yet planned: {self._pending(key)}"
+
+    def verify(self) -> list[str]:
+        """What `carillon task verify` would find now."""
+        assert self.process is not None
+        store = self.process.store
+        snapshots = [store.snapshot(key) for key in store.known()]
+        runs, jobs = [r for s in snapshots for r in s.runs], [j for s in snapshots for j in s.jobs]
+        return [str(finding) for finding in verify(store.definitions(), runs, jobs, self.now)]
 
     def _pending(self, key: Key) -> tuple[plans.Action, ...]:
         assert self.process is not None

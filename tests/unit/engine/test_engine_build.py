@@ -1,6 +1,7 @@
 """The objects that the operator makes: names, labels, owners, environment, time limit."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from tests.unit.engine.builders import (
 )
 
 
-def the_job(definition: Definition | None = None, due: str | None = "12:00", **spec: Any) -> Body:
+def the_job(definition: Definition | None = None, /, due: str | None = "12:00", **spec: Any) -> Body:
     return build.job_body(definition or a_definition(HOURLY, **spec), a_run(due), "the-job")
 
 
@@ -50,7 +51,8 @@ class TestJob:
         }
 
     def test_it_and_its_pods_carry_our_labels(self) -> None:
-        body = the_job(**{"class": "System"})
+        system: Body = {"class": "System"}
+        body = the_job(**system)
         expected = {
             keys.SCHEDULED_JOB_LABEL: NAME,
             keys.RUN_UID_LABEL: a_run("12:00").uid,
@@ -178,8 +180,6 @@ class TestNames:
 
     @pytest.mark.parametrize("run", ["a.b.c", "x" * 53 + "-y", "x" * 53 + ".y", "nightly-dump.2026-03-10"])
     def test_the_name_of_a_job_is_a_dns_label(self, run: str) -> None:
-        import re
-
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", names.hashed_job(run, "uid"))
 
     def test_jobs_of_two_runs_of_the_same_name_differ(self) -> None:

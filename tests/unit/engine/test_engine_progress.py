@@ -35,8 +35,8 @@ def after(
     run: Run = RUN, *, now: str = "12:10", definition: Definition | None = None, job: Any = None, **seen: Any
 ) -> Plan:
     """The plan when the run's Job is so; `job` holds the arguments of `a_job`, None when it has vanished."""
-    things = [definition or hourly(), run, *([a_job(run, **job)] if job is not None else [])]
-    return decide(snapshot(*things, **seen), at(now))
+    jobs = [a_job(run, **job)] if job is not None else []
+    return decide(snapshot(definition or hourly(), run, *jobs, **seen), at(now))
 
 
 def failed(reason: str = "BackoffLimitExceeded", message: str = "") -> dict[str, str]:
@@ -168,8 +168,8 @@ class TestJobDeleted:
         assert plan.look_ups == (plans.InspectPods(JOB_UID),)
 
     def test_the_run_goes_on_while_they_linger(self) -> None:
-        seen = {"absent_jobs": frozenset({JOB_UID}), "lingering_jobs": frozenset({JOB_UID}), "pods": pods(1)}
-        plan = after(job=None, **seen)
+        gone = frozenset({JOB_UID})
+        plan = after(job=None, absent_jobs=gone, lingering_jobs=gone, pods=pods(1))
         assert outcome(plan, RUN) == ("Running", "")
         assert plan.wake_at == at("12:10:02")
 
@@ -180,8 +180,13 @@ class TestJobDeleted:
         assert run_status(plan, RUN).completion_time == at("12:10")
 
     def test_it_is_never_made_again(self) -> None:
-        for seen in ({}, {"absent_jobs": frozenset({JOB_UID})}, {"absent_jobs": frozenset({JOB_UID}), "pods": pods()}):
-            assert job_names(after(job=None, **seen)) == []
+        gone = frozenset({JOB_UID})
+        for plan in (
+            after(job=None),
+            after(job=None, absent_jobs=gone),
+            after(job=None, absent_jobs=gone, pods=pods()),
+        ):
+            assert job_names(plan) == []
 
     def test_a_run_that_was_stopped_to_make_place_is_stopped(self) -> None:
         run = a_run("12:00", "Running", reason="Replaced")

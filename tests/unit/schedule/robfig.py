@@ -22,6 +22,10 @@ class RobfigError(Exception):
     """robfig/cron refuses the expression."""
 
 
+class RobfigStuckError(Exception):
+    """robfig/cron walks in circles: around a day that never was, it steps on the spot for ever."""
+
+
 def zone_directory() -> Path:
     """Tell where `zoneinfo` reads zones from in this process."""
     for directory in zoneinfo.TZPATH:
@@ -50,7 +54,7 @@ def build() -> Path:
     return BINARY
 
 
-@dataclass(frozen=True)
+@dataclass
 class Robfig:
     """The running Go program."""
 
@@ -58,12 +62,7 @@ class Robfig:
 
     @classmethod
     def start(cls) -> "Robfig":
-        environment = {**os.environ, "ZONEINFO": str(zone_directory())}
-        return cls(
-            subprocess.Popen(
-                [str(build())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
-            )
-        )
+        return cls(_run(build()))
 
     def stop(self) -> None:
         """Let it end: it does at the end of its input."""
@@ -89,7 +88,18 @@ class Robfig:
         self.process.stdin.write(json.dumps(query) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
+        if answer.get("stuck"):
+            self.process.communicate(timeout=10)
+            self.process = _run(BINARY)
+            raise RobfigStuckError(f"{expression} in {zone}")
         if "error" in answer:
             raise RobfigError(answer["error"])
         due: list[list[int | None]] = answer["due"]
         return due
+
+
+def _run(binary: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "ZONEINFO": str(zone_directory())}
+    return subprocess.Popen(
+        [str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
+    )

@@ -1,0 +1,97 @@
+"""Each finished run is counted once and gets a line, though only twenty lines are kept.
+
+`recordedThrough` stands for the lines that have left: whatever finished up to then is counted already. Hence two rules.
+It never reaches the present second, in which more may still finish; and a run of which we learn late that it finished
+is dated after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.api.scheduledjob import Execution, ScheduledJobStatus
+from carillon.engine.model import Run
+
+HISTORY_LINES = 20
+HISTORY_MESSAGE_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A run together with the status that the decision gives it."""
+
+    run: Run
+    status: JobRunStatus
+
+    @property
+    def phase(self) -> Phase:
+        """The phase after the decision."""
+        return Phase(self.status.phase) if self.status.phase else Phase.SCHEDULED
+
+
+def finished_at(run: Run) -> datetime:
+    """When a finished run ended, or its creation where nobody wrote that down."""
+    return run.status.completion_time or run.created
+
+
+def recorded(status: ScheduledJobStatus, run: Run) -> bool:
+    """Whether the definition's status has counted this finished run already."""
+    if any(line.uid == run.uid for line in status.history):
+        return True
+    return status.recorded_through is not None and finished_at(run) <= status.recorded_through
+
+
+def unrecorded(status: ScheduledJobStatus, currents: Sequence[Current]) -> list[Current]:
+    """The finished runs that the definition's status has not counted yet, oldest first."""
+    finished = [(replace(c.run, status=c.status), c) for c in currents if c.phase.finished]
+    waiting = [(finished_at(run), run.created, run.name, c) for run, c in finished if not recorded(status, run)]
+    return [current for *_, current in sorted(waiting, key=lambda item: item[:3])]
+
+
+def dated(run: Run, status: JobRunStatus, through: datetime | None) -> JobRunStatus:
+    """Date a run that finishes with this status after everything that is counted already."""
+    ended = status.completion_time
+    if run.finished or ended is None or through is None or ended > through:
+        return status
+    return status.model_copy(update={"completion_time": through + timedelta(seconds=1)})
+
+
+def record(
+    status: ScheduledJobStatus, waiting: Sequence[Current], now: datetime
+) -> tuple[Sequence[Current], tuple[Execution, ...], datetime | None]:
+    """Take finished runs into history, as many as may be taken in this second.
+
+    Args:
+        status: the definition's status as the API server has it.
+        waiting: the finished runs that it has not counted, oldest first.
+        now: the time of the decision, in whole seconds.
+
+    Returns:
+        The runs that are counted now, the lines of history, and recordedThrough.
+    """
+    lines = [*(execution(c) for c in reversed(waiting)), *status.history]
+    leaving = [line.completion_time for line in lines[HISTORY_LINES:] if line.completion_time is not None]
+    if any(ended >= now for ended in leaving):
+        waiting = waiting[: max(0, HISTORY_LINES - len(status.history))]
+        lines, leaving = [*(execution(c) for c in reversed(waiting)), *status.history], []
+    through = max([*leaving, *([status.recorded_through] if status.recorded_through else [])], default=None)
+    return waiting, tuple(lines[:HISTORY_LINES]), through
+
+
+def execution(current: Current) -> Execution:
+    """One line about a run."""
+    run, status = current.run, current.status
+    trigger = run.spec.trigger
+    return Execution(
+        run=run.name,
+        uid=run.uid,
+        trigger=trigger.name or trigger.type.value,
+        phase=current.phase.value,
+        reason=status.reason,
+        message=status.message[-HISTORY_MESSAGE_LENGTH:],
+        exit_code=status.steps[0].exit_code if status.steps else None,
+        scheduled_time=run.spec.scheduled_time,
+        start_time=status.start_time,
+        completion_time=status.completion_time,
+    )
