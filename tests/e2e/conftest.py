@@ -9,6 +9,7 @@ import subprocess
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -101,14 +102,25 @@ def make_namespace(api: Api, name: str, **levels: str) -> None:
     api.until("serviceaccounts", name, "default", lambda _: True, "the service account that every pod needs")
 
 
+@dataclass(frozen=True)
+class Early:
+    """What was begun with the first test, so that none has to wait for it to grow old."""
+
+    namespace: str
+    tried_twice: str
+    """A run whose Job makes a second attempt ten seconds after the first."""
+    old: str
+    """A definition that is due next year."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def tried_twice(api: Api, operators: Operators) -> Iterator[tuple[str, str]]:
-    """A run whose Job makes a second attempt ten seconds after the first: begun early, so that no test waits for it."""
+def early(api: Api, operators: Operators) -> Iterator[Early]:
     with new_namespace(api) as namespace:
-        body = scheduled_job("twice")
-        body["spec"]["jobTemplate"] = job_template("echo attempt failed >&2; exit 9", retries=1)
-        api.create("scheduledjobs", namespace, body)
-        yield namespace, api.run_now(namespace, "twice")
+        twice = scheduled_job("twice")
+        twice["spec"]["jobTemplate"] = job_template("echo attempt failed >&2; exit 9", retries=1)
+        api.create("scheduledjobs", namespace, twice)
+        api.create("scheduledjobs", namespace, scheduled_job("old", triggers=[{"name": "year", "cron": "@yearly"}]))
+        yield Early(namespace, tried_twice=api.run_now(namespace, "twice"), old="old")
 
 
 @pytest.fixture(scope="session", autouse=True)

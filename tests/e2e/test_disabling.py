@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.e2e.api import Api, condition
+from tests.e2e.conftest import Early
 from tests.e2e.objects import at, every, in_seconds, instant, now, rfc3339, scheduled_job
 
 DISABLE, ENABLE = {"spec": {"suspend": True}}, {"spec": {"suspend": False}}
@@ -66,22 +67,24 @@ def test_creation_fires_nothing_for_the_past(api: Api, namespace: str, triggers:
     assert api.select("jobruns", namespace) == []
 
 
-def test_edits_never_fire(api: Api, namespace: str) -> None:
-    """A new schedule with due times a second ago, and every day for years: it counts from the edit on."""
-    api.create("scheduledjobs", namespace, scheduled_job("edited", triggers=[{"name": "yearly", "cron": "0 0 1 1 *"}]))
-    api.until_ready(namespace, "edited")
+def test_edits_never_fire(api: Api, early: Early) -> None:
+    """New schedules with due times a second ago, of this minute, and of every day: they count from the edit on."""
+    namespace, name = early.namespace, early.old
+    old = api.until_ready(namespace, name)
+    assert instant(old["metadata"]["creationTimestamp"]) < now() - timedelta(seconds=5), "it was there before all these"
     for changed in (
-        {"triggers": at(now() - timedelta(seconds=1))},
+        {"triggers": at(now() - timedelta(seconds=2))},
+        {"triggers": [{"name": "year", "interval": f"R/{rfc3339(now() - timedelta(seconds=2))}/P1D"}]},
         {"triggers": ENDLESS_AGO},
         {"triggers": [{"name": "daily", "cron": "@daily", "timeZone": "Pacific/Auckland"}], "label": "New"},
         {"label": "Newer", "startingDeadlineSeconds": 86_400},
     ):
-        api.patch("scheduledjobs", namespace, "edited", {"spec": changed})
-        edited = api.until_ready(namespace, "edited")
+        api.patch("scheduledjobs", namespace, name, {"spec": changed})
+        edited = api.until_ready(namespace, name)
         assert all(instant(due) > now() for due in edited["status"].get("nextExecutions", []))
     assert edited["status"].get("skips", []) == [], "what the old schedule named is not missed either"
-    assert api.select("jobruns", namespace) == []
-    assert api.select("jobs", namespace) == []
+    assert api.select("jobruns", namespace, f"carillon.dev/scheduled-job={name}") == []
+    assert api.select("jobs", namespace, f"carillon.dev/scheduled-job={name}") == []
 
 
 def test_edited_schedule_fires_from_then_on(api: Api, namespace: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.api import Api, Manifest, condition
+from tests.e2e.conftest import Early
 from tests.e2e.objects import at, every, in_seconds, instant, job_template, rfc3339, scheduled_job
 
 TELL = "echo run=$CARILLON_RUN due=${CARILLON_SCHEDULED_TIME:-none}"
@@ -137,13 +138,12 @@ def _counts(outcome: str, number: int) -> Callable[[Manifest], bool]:
     return lambda it: bool(it.get("status", {}).get("counts", {}).get(outcome) == number)
 
 
-def test_failed_pods_are_tried_again_by_their_job(api: Api, tried_twice: tuple[str, str]) -> None:
+def test_failed_pods_are_tried_again_by_their_job(api: Api, early: Early) -> None:
     """backoffLimit in the template is Kubernetes' own retry; the run is one, and fails with the last of its pods."""
-    namespace, run = tried_twice
-    status = api.until_finished(namespace, run, seconds=60)
+    status = api.until_finished(early.namespace, early.tried_twice, seconds=60)
     assert (status["phase"], status["reason"]) == ("Failed", "BackoffLimitExceeded")
     assert status["message"] == "attempt failed"
-    assert len(api.select("pods", namespace)) == 2
+    assert len(api.select("pods", early.namespace, "carillon.dev/scheduled-job=twice")) == 2
 
 
 @pytest.mark.parametrize("policy", ["Never", "OnFailure"])

@@ -26,7 +26,7 @@ KUBERNETES_COMMANDS = (
     "kube-proxy",
 )
 VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-STAGING = re.compile(r"^\s*(k8s\.io/[\w-]+) => \./staging", re.MULTILINE)
+STAGING = re.compile(r"(k8s\.io/[\w-]+) => \./staging/\S+")
 RELEASE = re.compile(r"v1\.(\d+)\.\d+")
 
 
@@ -130,17 +130,17 @@ def _workspace(module: Module, version: str) -> Path:
 
 
 def kubernetes_go_mod(version: str) -> str:
-    """The go.mod that builds a Kubernetes release: its own replaces staging by directories, this one by versions."""
+    """The go.mod that builds a Kubernetes release from outside its source tree.
+
+    It is the release's own, so that every dependency is what it was released with; but its staging modules, which it
+    replaces by directories of the tree, are replaced by their versions: v0.X.Y for v1.X.Y.
+    """
     described = json.loads(_go(cache(), "mod", "download", "-json", f"{KUBERNETES}@{version}"))
-    upstream = Path(described["GoMod"]).read_text()
     staging = version.replace("v1.", "v0.", 1)
-    go = next(line for line in upstream.splitlines() if line.startswith("go "))
+    own = STAGING.sub(rf"\1 => \1 {staging}", Path(described["GoMod"]).read_text())
+    own = re.sub(r"^module .*$", "module carillon.dev/hack/cluster/kubernetes", own, flags=re.MULTILINE)
     tools = "".join(f"\t{KUBERNETES}/cmd/{command}\n" for command in sorted(KUBERNETES_COMMANDS))
-    replaced = "".join(f"\t{name} => {name} {staging}\n" for name in STAGING.findall(upstream))
-    return (
-        f"module carillon.dev/hack/cluster/kubernetes\n\n{go}\n\ntool (\n{tools})\n\n"
-        f"require {KUBERNETES} {version}\n\nreplace (\n{replaced})\n"
-    )
+    return f"{own}\nrequire {KUBERNETES} {version}\n\ntool (\n{tools})\n"
 
 
 def _required(go_mod: Path, path: str) -> str:

@@ -10,20 +10,23 @@ from datetime import datetime, timedelta
 import structlog
 
 from carillon.api.base import API_VERSION
+from carillon.api.conditions import Condition
 from carillon.controller.metrics import Metrics
 from carillon.controller.store import Object, Store
 from carillon.engine import plan as plans
 from carillon.engine import pods
 from carillon.engine.model import Key, Refusal, TemplateCheck
-from carillon.engine.read import controller_uid, read_run
+from carillon.engine.read import controller_uid, definition_uid, read_run
+from carillon.engine.runstatus import status_body
 from carillon.kube.client import Client
-from carillon.kube.errors import ApiError
+from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
 from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
 
 LAST_LINES = 20
 LAST_BYTES = 2048
 RETRY_REFUSED = timedelta(seconds=5)
+LONGEST_REFUSED = timedelta(seconds=60)
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +94,27 @@ class Executor:
                     message=action.message,
                 )
 
+    async def tell_parked(self, key: Key, problem: Exception) -> None:
+        """Say on the definition that the operator fails on it; the next decision that succeeds takes it back."""
+        definition = self._store.snapshot(key).definition
+        if definition is None:
+            return
+        stalled = Condition(
+            type="Stalled",
+            status="True",
+            observed_generation=definition.generation,
+            last_transition_time=self._clock().replace(microsecond=0),
+            reason="OperatorError",
+            message=f"the operator fails on this object ({type(problem).__name__}) and tries again; see its log",
+        )
+        others = tuple(c for c in definition.status.conditions if c.type != stalled.type)
+        status = definition.status.model_copy(update={"conditions": (*others, stalled)})
+        action = plans.WriteDefinitionStatus(definition.resource_version, status_body(status))
+        try:
+            await self.execute(key, action)
+        except (ApiError, Unreachable, WritesRefused) as error:
+            log.info("not told", key=str(key), why=str(error))
+
     async def refresh(self, key: Key, action: plans.Action) -> None:
         """Read anew what a refused write was about, for the watch may be behind."""
         match action:
@@ -129,7 +153,7 @@ class Executor:
         spec, asked = read_run(raw).spec, body["spec"]
         due = raw["spec"].get("scheduledTime")
         return bool(
-            controller_uid(raw, "ScheduledJob") == wanted
+            definition_uid(raw) == wanted
             and due == asked.get("scheduledTime")
             and spec.trigger.type == asked["trigger"]["type"]
         )
@@ -149,8 +173,11 @@ class Executor:
                 notes.refusals[action.run_uid] = Refusal(template_words(error), True, self._clock())
                 return
             elif error.forbidden:
-                retry_at = (self._clock() + RETRY_REFUSED).replace(microsecond=0)
-                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at)
+                before = notes.refusals.get(action.run_uid)
+                attempts = before.attempts + 1 if before is not None else 1
+                pause = min(RETRY_REFUSED * 2 ** (attempts - 1), LONGEST_REFUSED)
+                retry_at = (self._clock() + pause).replace(microsecond=0)
+                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at, attempts)
                 return
             else:
                 raise
@@ -178,7 +205,7 @@ class Executor:
                 raise
         else:
             if raw["metadata"]["uid"] == action.uid:
-                self._store.put_job(raw)
+                self._store.put_found_job(raw, key)
                 return
         notes = self._store.notes(key)
         notes.absent_jobs.add(action.uid)
@@ -201,7 +228,7 @@ class Executor:
             return await self._client.pod_log(
                 namespace, found.pod, container=found.container, tail_lines=LAST_LINES, limit_bytes=LAST_BYTES
             )
-        except ApiError as error:
+        except (ApiError, Unreachable) as error:
             # The node may be gone, or its log; the run fails all the same, without last words.
             log.info("no last words", namespace=namespace, pod=found.pod, container=found.container, why=str(error))
             return ""

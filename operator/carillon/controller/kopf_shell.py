@@ -27,6 +27,7 @@ async def watch_definitions(
     configuration: Callable[[], Any],
     on_object: Callable[[dict[str, Any]], None],
     on_gone: Callable[[str], None],
+    on_listed: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> None:
     """Follow the ScheduledJobs until cancelled.
@@ -37,6 +38,8 @@ async def watch_definitions(
         configuration: the client library's configuration now in force, asked again when credentials expire.
         on_object: called with each object that appeared or changed.
         on_gone: called with the UID of each object that was deleted.
+        on_listed: called when kopf lists, which it does at first and when it has lost its place: it may have missed
+            deletions.
         on_ready: called once kopf has started, and has taken the process's signals for itself.
     """
     registry = kopf.OperatorRegistry()
@@ -52,6 +55,8 @@ async def watch_definitions(
             on_gone(raw["metadata"]["uid"])
         else:
             on_object(raw)
+        if event["type"] is None:
+            on_listed()
 
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False

@@ -1,6 +1,7 @@
 """Puts the pieces together: client, watches, store, worker, lease and probes; from start to a graceful stop."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Coroutine
@@ -89,6 +90,7 @@ class Operator:
         client.gate = self._leadership
         self._followers = [follower for namespace in self._namespaces for follower in self._follow(namespace)]
         self._definitions_listed = asyncio.Event()
+        self._compare_soon = asyncio.Event()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -195,39 +197,56 @@ class Operator:
             await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
 
     async def _watch_definitions(self) -> None:
-        await watch_definitions(
-            namespaces=self._settings.watch_namespaces,
-            identity=self._settings.identity,
-            configuration=lambda: self._client.configuration,
-            on_object=self._store.put_definition,
-            on_gone=self._store.drop,
-            on_ready=lambda: self._catch_signals(asyncio.get_running_loop()),
-        )
+        while not self._stop.is_set():
+            try:
+                await watch_definitions(
+                    namespaces=self._settings.watch_namespaces,
+                    identity=self._settings.identity,
+                    configuration=lambda: self._client.configuration,
+                    on_object=self._store.put_definition,
+                    on_gone=self._store.drop,
+                    on_listed=self._compare_soon.set,
+                    on_ready=lambda: self._catch_signals(asyncio.get_running_loop()),
+                )
+            except Exception:
+                # Whatever kopf stumbles over (the CRD deleted and made anew): begin again when the kinds are there.
+                log.exception("the watch of ScheduledJobs broke off")
+                self._definitions_listed.clear()
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+                await self._wait_for_api()
+                self._compare_soon.set()
+            else:
+                self._stop.set()  # kopf took a signal for itself before it was ready
 
     async def _compare_definitions(self) -> None:
-        """Compare with a list: at once, to be complete, then slowly, for kopf tells of no deletion after a 410."""
+        """Compare with a list: at once, to be complete, after each list of kopf's, and slowly.
+
+        kopf lists anew after a 410, and tells of no deletion that it missed.
+        """
         while True:
+            self._compare_soon.clear()
             try:
-                for namespace in self._namespaces:
-                    await self._compare(namespace)
-                self._definitions_listed.set()
+                await self._compare()
             except (ApiError, Unreachable) as error:
                 log.warning("ScheduledJobs could not be listed", why=str(error))
                 await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
-            else:
-                await asyncio.sleep(self._settings.relist_seconds)
+                continue
+            self._definitions_listed.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.relist_seconds):
+                    await self._compare_soon.wait()
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)  # a list arrives in many pieces
 
-    async def _compare(self, namespace: str | None) -> None:
-        before = {d.uid for d in self._store.definitions() if namespace in (None, d.key.namespace)}
-        if not self._definitions_listed.is_set():
+    async def _compare(self) -> None:
+        """Make the store's ScheduledJobs those that the API server has."""
+        for namespace in self._namespaces:
+            before = {d.uid for d in self._store.definitions() if namespace in (None, d.key.namespace)}
             items, _ = await self._client.list(SCHEDULED_JOBS, namespace)
             for raw in items:
                 self._store.put_definition(raw)
-            return
-        items, _ = await self._client.list(SCHEDULED_JOBS, namespace, metadata_only=True)
-        for uid in before - {item["metadata"]["uid"] for item in items}:
-            log.info("a deletion that nobody told of", uid=uid)
-            self._store.drop(uid)
+            for uid in before - {item["metadata"]["uid"] for item in items}:
+                log.info("a deletion that nobody told of", uid=uid)
+                self._store.drop(uid)
 
     async def _elect(self) -> None:
         """Compete for the lease once everything there is was seen."""
@@ -237,6 +256,15 @@ class Operator:
         await self._leadership.run()
 
     async def _lead(self) -> None:
+        # The watermarks that the last leader wrote must be known before the first decision.
+        while True:
+            try:
+                await self._compare()
+            except (ApiError, Unreachable) as error:
+                log.warning("ScheduledJobs could not be listed", why=str(error))
+                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
+            else:
+                break
         self._metrics.leading.set(1)
         try:
             async with asyncio.TaskGroup() as group:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,9 +19,24 @@ from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 
 ROUNDS = 30
 """A key that is not settled after as many rounds is put off: a decision that never ends must not hold a worker."""
-BACK_OFF_SECONDS = (0.2, 30.0)
+UNWATCHED_INTERVAL = timedelta(seconds=5)
+"""How often a Job is looked up that no watch tells of."""
+SHORTEST_PAUSE_SECONDS = 0.2
+LONGEST_OUTAGE_SECONDS = 5.0
+"""The API server is away or refuses: a due time waits no longer than this after it is back."""
+LONGEST_PARKING_SECONDS = 60.0
+"""A defect of ours; it will not mend itself."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    """A key that failed: it is left alone until then, unless the definition changes."""
+
+    failures: int
+    until: datetime
+    generation: int
 
 
 class Reconciler:
@@ -42,29 +58,40 @@ class Reconciler:
         self._executor = executor
         self._metrics = metrics
         self._clock = clock
-        self._failures: dict[Key, int] = {}
+        self._put_offs: dict[Key, _PutOff] = {}
+        self._unwatched_looked_up: dict[Key, datetime] = {}
 
     async def reconcile(self, key: Key) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
+        put_off = self._put_offs.get(key)
+        if put_off is not None and self._clock() < put_off.until and put_off.generation == self._generation(key):
+            # Its events do not shorten the pause; a change of the definition does.
+            self._agenda.bring_forward(key, put_off.until)
+            return
         try:
             settled = await self._settle(key)
         except WritesRefused:
+            # Perhaps for a moment only, in which a renewal was late; a process that leads no more forgets its agenda.
             log.debug("a write was refused: this process does not lead", key=str(key))
+            self._agenda.bring_forward(key, self._clock() + timedelta(seconds=1))
         except Unreachable as error:
-            self._put_off(key, str(error))
+            self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
         except ApiError as error:
-            if error.not_found or (error.forbidden and "being terminated" in error.message):
-                # The namespace or the object goes; the watches will say so.
-                log.info("gone meanwhile", key=str(key), why=error.message)
-            self._put_off(key, str(error))
-        except Exception:
+            self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
+        except Exception as error:
             # One object never stops the others: park it, say so, and try again later.
             log.exception("parked", key=str(key))
             self._metrics.parked.inc()
-            self._put_off(key, "an error in the operator")
+            self._put_off(key, f"an error in the operator: {error!r}", LONGEST_PARKING_SECONDS)
+            await self._executor.tell_parked(key, error)
         else:
             if settled:
-                self._failures.pop(key, None)
+                self._put_offs.pop(key, None)
+            notes = self._store.notes_of(key)
+            if notes is not None and notes.unwatched_jobs:
+                self._agenda.bring_forward(key, self._clock() + UNWATCHED_INTERVAL)
+            else:
+                self._unwatched_looked_up.pop(key, None)
 
     async def _settle(self, key: Key) -> bool:
         self._expire_notes(key)
@@ -73,39 +100,40 @@ class Reconciler:
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
                 return True
-            if not plan.creates and self._queue.urgent_waiting:
+            if not plan.first and self._queue.urgent_waiting:
                 # Somebody else's due time has come: creates go before records.
                 self._queue.add(key)
                 return True
             await self._carry_out_all(key, plan)
         log.warning("not settled", key=str(key), rounds=ROUNDS)
-        self._put_off(key, "not settled")
+        self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
         return False
 
     async def _carry_out_all(self, key: Key, plan: plans.Plan) -> None:
-        """Creates first, then what has to be known, then the records: each with a decision of its own."""
-        refused: ApiError | None = None
-        for create in plan.creates:
+        """What goes first, then what has to be known, then the records: each with a decision of its own.
+
+        What fails does not keep the records from being written: what was refused is overdue, and they say so.
+        """
+        failed: ApiError | Unreachable | None = None
+        for action in plan.first or plan.look_ups:
             try:
-                await self._carry_out(key, create)
-            except ApiError as error:
-                refused = error
-        if plan.creates and refused is None:
+                await self._carry_out(key, action)
+            except (ApiError, Unreachable) as error:
+                failed = error
+        if failed is None and (plan.first or plan.look_ups):
             return
-        # What was refused is still overdue, and the records say so.
-        rest = [action for action in plan.actions if not isinstance(action, plans.Create)]
-        for action in plan.look_ups or rest:
-            if not await self._carry_out(key, action):
+        for record in plan.records:
+            if not await self._carry_out(key, record):
                 break
-        if refused is not None:
-            raise refused
+        if failed is not None:
+            raise failed
 
     async def _carry_out(self, key: Key, action: plans.Action) -> bool:
         """Carry out one action; False when the plan is out of date and has to be made anew."""
         try:
             await self._executor.execute(key, action)
         except ApiError as error:
-            if not (error.conflict or (error.not_found and isinstance(action, plans.Write))):
+            if not (error.conflict or (error.not_found and isinstance(action, plans.Write | plans.AdoptRun))):
                 raise
             await self._executor.refresh(key, action)
             return False
@@ -116,6 +144,10 @@ class Reconciler:
         notes = self._store.notes_of(key)
         if notes is None:
             return
+        looked = self._unwatched_looked_up.get(key)
+        if notes.unwatched_jobs and (looked is None or self._clock() - looked >= UNWATCHED_INTERVAL):
+            self._unwatched_looked_up[key] = self._clock()
+            self._store.forget_unwatched(key)
         notes.definition_absent = False
         for uid in [uid for uid, report in notes.pods.items() if report.remaining]:
             del notes.pods[uid]
@@ -124,9 +156,15 @@ class Reconciler:
         if refused and checked is not None and self._clock() - checked >= TEMPLATE_RECHECK:
             notes.template_check = None
 
-    def _put_off(self, key: Key, why: str) -> None:
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        shortest, longest = BACK_OFF_SECONDS
-        seconds = min(longest, shortest * 2 ** (failures - 1)) * random.uniform(0.75, 1.25)
+    def _put_off(self, key: Key, why: str, longest_seconds: float) -> None:
+        before = self._put_offs.get(key)
+        failures = before.failures + 1 if before is not None else 1
+        seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16)) * random.uniform(0.75, 1.25)
+        until = self._clock() + timedelta(seconds=seconds)
+        self._put_offs[key] = _PutOff(failures, until, self._generation(key))
         log.warning("put off", key=str(key), seconds=round(seconds, 1), failures=failures, why=why)
-        self._agenda.bring_forward(key, self._clock() + timedelta(seconds=seconds))
+        self._agenda.bring_forward(key, until)
+
+    def _generation(self, key: Key) -> int:
+        definition = self._store.snapshot(key).definition
+        return definition.generation if definition is not None else 0

@@ -41,6 +41,7 @@ class Notes:
     taken_jobs: set[str] = field(default_factory=set)
     absent_jobs: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
+    unwatched_jobs: set[str] = field(default_factory=set)
     pods: dict[str, PodReport] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     pods_refused: dict[str, str] = field(default_factory=dict)
@@ -146,6 +147,8 @@ class Store:
             self.drop(family.definition.uid)
             family = self._families.setdefault(definition.key, _Family())
         family.definition = definition
+        if definition.unreadable_status:
+            self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
             family.notes.definition_absent = False
         self._note(raw, definition.key)
@@ -160,23 +163,53 @@ class Store:
             self._unreadable(raw, str(error))
             return
         key = Key(run.namespace, run.spec.scheduled_job)
-        self._families.setdefault(key, _Family()).runs[run.uid] = run
+        family = self._families.setdefault(key, _Family())
+        family.runs[run.uid] = run
+        if run.finished:
+            self._forget_ended(family, run.uid)
         self._note(raw, key)
 
     def put_job(self, raw: Object) -> None:
         """Take in a Job that carries our labels."""
-        name = (raw["metadata"].get("labels") or {}).get(keys.SCHEDULED_JOB_LABEL)
-        if name is None or self._stale(raw):
+        if self._stale(raw):
             return
         job = read_job(raw)
         if not job.run_uid:
             return
-        key = Key(job.namespace, name)
+        # The owner says whose it is; the label is for the first look, when the run may not have been listed yet.
+        key = self._keys.get(job.uid) or self._keys.get(job.run_uid)
+        name = (raw["metadata"].get("labels") or {}).get(keys.SCHEDULED_JOB_LABEL)
+        if key is None and name is not None:
+            key = Key(job.namespace, name)
+        if key is not None:
+            self._put_job(job, key)
+            self._note(raw, key)
+
+    def put_found_job(self, raw: Object, key: Key) -> None:
+        """Take in a Job that a look-up has found although the watch does not have it (any more)."""
+        job = read_job(raw)
+        self._buried.pop(job.uid, None)
+        if keys.RUN_UID_LABEL not in (raw["metadata"].get("labels") or {}):
+            # Somebody took away the label that the watch selects on: it has to be looked up again and again.
+            self.notes(key).unwatched_jobs.add(job.uid)
+        self._put_job(job, key)
+        # Nobody is told: whoever has looked it up decides anew anyway.
+        self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
+        self._keys[job.uid] = key
+
+    def forget_unwatched(self, key: Key) -> None:
+        """Have the Jobs that no watch tells of looked up again."""
+        family = self._families.get(key)
+        if family is not None and family.notes is not None:
+            for uid in family.notes.unwatched_jobs:
+                family.jobs.pop(uid, None)
+            family.notes.unwatched_jobs.clear()
+
+    def _put_job(self, job: Job, key: Key) -> None:
         family = self._families.setdefault(key, _Family())
         family.jobs[job.uid] = job
         if family.notes is not None and job.active:
             family.notes.pods_refused.pop(job.uid, None)
-        self._note(raw, key)
 
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
@@ -191,7 +224,12 @@ class Store:
         if family.definition is not None and family.definition.uid == uid:
             family.definition = None
         run = family.runs.pop(uid, None)
-        job = family.jobs.pop(uid, None)
+        job = family.jobs.get(uid)
+        owner = family.runs.get(job.run_uid) if job is not None else None
+        if job is None or job.holds_slot or owner is None or owner.finished:
+            family.jobs.pop(uid, None)
+        # Otherwise how the Job ended is still to be recorded (its time to live may be no more than an instant).
+        self._forget_ended(family, uid)
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
         if job is not None and job.holds_slot and family.definition is not None:
@@ -200,6 +238,11 @@ class Store:
         if family.empty:
             del self._families[key]
         self._changed(key)
+
+    def _forget_ended(self, family: _Family, run_uid: str) -> None:
+        """Forget the Jobs of a run that are gone and were kept for its record."""
+        for uid in [u for u, job in family.jobs.items() if job.run_uid == run_uid and u in self._buried]:
+            del family.jobs[uid]
 
     def refuse_pods(self, job_uid: str, message: str) -> None:
         """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""

@@ -25,10 +25,18 @@ def load(path: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: the file is not such a list.
     """
-    manifests = yaml.safe_load(path.read_text()) or []
-    if not isinstance(manifests, list) or not all(isinstance(m, dict) and "metadata" in m for m in manifests):
-        raise ValueError(f"{path}: a list of ScheduledJob manifests is needed")
+    try:
+        manifests = yaml.safe_load(path.read_text()) or []
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not isinstance(manifests, list) or not all(_is_manifest(manifest) for manifest in manifests):
+        raise ValueError(f"{path}: a list of ScheduledJobs is needed, each with metadata.name")
     return manifests
+
+
+def _is_manifest(manifest: Any) -> bool:
+    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
+    return isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
 
 
 async def apply(client: Client, manifests: list[dict[str, Any]], *, namespace: str, owner: str | None) -> None:

@@ -52,7 +52,7 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
 def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> list[Finding]:
     subject = f"ScheduledJob {definition.key}"
     if definition.invalid:
-        return [Finding(subject, f"invalid: {definition.invalid}")]
+        return []  # its author is told by its Ready condition, and the day's report lists it
     if now - definition.created < MISSED_AFTER:
         return []
     if definition.status.observed_generation < definition.generation:
@@ -142,6 +142,7 @@ class Report:
     finished: dict[str, int]
     failures: tuple[str, ...]
     overdue: tuple[str, ...]
+    invalid: tuple[str, ...]
     crowded: tuple[str, ...]
 
 
@@ -172,6 +173,7 @@ def report(definitions: Sequence[Definition], now: datetime) -> Report:
         finished=dict(sorted(finished.items())),
         failures=tuple(text for _, text in sorted(failures)),
         overdue=tuple(sorted(overdue)),
+        invalid=tuple(sorted(f"{d.key}  {d.invalid}" for d in definitions if d.invalid)),
         crowded=tuple(_crowded(definitions, now)),
     )
 

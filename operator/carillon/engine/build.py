@@ -52,12 +52,15 @@ def run_body(
 def adoption_patch(definition: Definition, run: Run) -> Body:
     """Build the patch that makes a person's JobRun belong to its definition; refused if the run changed meanwhile."""
     assert definition.spec is not None
+    reference = owner_reference("ScheduledJob", definition.key.name, definition.uid)
+    if any(other.get("controller") for other in run.other_owners):
+        del reference["controller"]  # an object has one controller at the most
     return {
         "metadata": {
             "uid": run.uid,
             "resourceVersion": run.resource_version,
             "labels": run_labels(definition.key.name, definition.spec.class_, run.spec.trigger.type),
-            "ownerReferences": [owner_reference("ScheduledJob", definition.key.name, definition.uid)],
+            "ownerReferences": [*run.other_owners, reference],
         }
     }
 
@@ -114,6 +117,8 @@ def _from_template(
 ) -> Body:
     template = spec.job_template
     job_spec = copy.deepcopy(template.get("spec") or {})
+    # The JobRun owns the Job, and history prunes both: a Job that went by itself could not tell how it ended (0001).
+    job_spec.pop("ttlSecondsAfterFinished", None)
     pod = job_spec.setdefault("template", {})
     metadata = pod.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}

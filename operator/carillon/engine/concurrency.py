@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
-from carillon.engine.model import Job, Observations, Run
+from carillon.engine.due import MISSED_AFTER
+from carillon.engine.model import Job, Observations, Refusal, Run
+from carillon.engine.names import job_names
 
 
 @dataclass(slots=True)
@@ -14,6 +18,8 @@ class Slots:
     policy: ConcurrencyPolicy
     holders: dict[str, str] = field(default_factory=dict)
     """UID of the run (or of a Job whose run is gone), and its name for people."""
+    refused: Refusal | None = None
+    """Why the API server refuses the definition's Jobs at the moment, if it does."""
 
     def others(self, run: Run) -> dict[str, str]:
         """The holders but the run itself."""
@@ -38,6 +44,45 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
         if (report := observations.pods.get(uid)) is None or report.remaining:
             held[uid] = "a Job that was deleted and whose pods have not ended"
     return held
+
+
+def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:
+    """The Job of each run, by the run's UID: the one that its record names, else one that bears a name of the run's.
+
+    A Job that only says that the run is its owner is somebody else's.
+    """
+    by_run: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_run.setdefault(job.run_uid, []).append(job)
+    found: dict[str, Job] = {}
+    for run in runs:
+        recorded = {step.job_uid for step in run.status.steps}
+        periodic = run.spec.trigger.type is TriggerType.PERIODIC
+        for job in by_run.get(run.uid, ()):
+            ours = job.uid in recorded if recorded else job.name in job_names(run.name, run.uid, periodic=periodic)
+            if ours:
+                found[run.uid] = job
+    return found
+
+
+def overtaken_runs(waiting: Sequence[Run], policy: ConcurrencyPolicy, now: datetime) -> dict[str, tuple[str, str]]:
+    """Runs that a newer one has overtaken before they had started, with reason and message; no backlog grows.
+
+    Args:
+        waiting: the runs without a Job, in order.
+        policy: with Replace, the newest takes the place of those that still wait.
+        now: of runs whose Jobs are refused, the newest due time stays, as after a downtime.
+    """
+    if policy is ConcurrencyPolicy.REPLACE:
+        return {run.uid: ("Replaced", f"{waiting[-1].name} takes its place") for run in waiting[:-1]}
+    due = [run for run in waiting if run.spec.scheduled_time is not None]
+    return {
+        run.uid: ("CatchUp", f"{due[-1].name} is newer; the Job was refused until then: {run.status.message}"[:1024])
+        for run in due[:-1]
+        if run.status.reason == "JobRefused"
+        and run.spec.scheduled_time
+        and now - run.spec.scheduled_time > MISSED_AFTER
+    }
 
 
 def pods_are_gone(job_uid: str, observations: Observations) -> bool:

@@ -13,7 +13,7 @@ from carillon.api.jobrun import JobRunStatus, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names
 from carillon.engine.announce import announce_run, announce_skips, announce_state
-from carillon.engine.concurrency import Slots, holders, in_order
+from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
 from carillon.engine.due import Due, Resolution, SkipReason, nothing, pass_over, resolve, watermarks
 from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
@@ -33,7 +33,7 @@ from carillon.engine.plan import (
 from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
-from carillon.engine.starting import AUTO_START, skipped, start
+from carillon.engine.starting import AUTO_START, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 
 LOOK_AGAIN = timedelta(seconds=2)
@@ -60,8 +60,8 @@ class _Draft:
     def plan(self) -> Plan:
         actions = (
             *self.creates,
-            *self.lookups,
             *self.adoptions,
+            *self.lookups,
             *self.run_writes,
             *self.stops,
             *self.definition_writes,
@@ -81,7 +81,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
     definition = snapshot.definition
     if definition is None:
         _without_definition(snapshot, draft, now)
-    elif not definition.deleting:
+    elif not (definition.deleting or definition.unreadable_status):
         _with_definition(snapshot, definition, draft, now)
     return draft.plan()
 
@@ -89,7 +89,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
 def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
     """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
     strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
-    jobs = {job.run_uid: job for job in snapshot.jobs}
+    jobs = jobs_of(strays, snapshot.jobs)
     draft.statuses = {run.uid: run.status for run in strays}
     waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in jobs)]
     if waiting and not snapshot.observations.definition_absent:
@@ -106,7 +106,7 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
 def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
     observations = snapshot.observations
     runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
-    jobs = {job.run_uid: job for job in snapshot.jobs}
+    jobs = jobs_of(runs, snapshot.jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, snapshot.jobs, observations)
     slots = Slots(policy, dict(held))
@@ -174,9 +174,15 @@ def _start_waiting(
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
             draft.statuses[run.uid] = skipped(run, "Invalid", message, now=second(now))
         return replaced
-    for run in in_order(waiting):
-        if not run.owner_uid:
-            draft.adoptions.append(AdoptRun(run.name, build.adoption_patch(definition, run)))
+    owned = [run for run in in_order(waiting) if run.owner_uid]
+    draft.adoptions += [
+        AdoptRun(run.name, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
+    ]
+    able = [run for run in owned if refusal(definition, run, second(now)) is None]
+    overtaken = overtaken_runs(able, slots.policy, second(now))
+    for run in owned:
+        if (words := overtaken.get(run.uid)) is not None:
+            draft.statuses[run.uid] = skipped(run, *words, now=second(now))
             continue
         verdict = start(definition, run, slots, observations, second(now))
         if verdict.create is not None:

@@ -6,7 +6,7 @@ Nothing here talks to a cluster. `carillon.engine.read` makes these from Kuberne
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
@@ -50,6 +50,8 @@ class Definition:
     invalid: str
     """Why the definition cannot be scheduled, in words that name the field and the cure; empty when it can."""
     status: ScheduledJobStatus
+    unreadable_status: str
+    """Why the status cannot be read (a newer operator may have written it); nothing is decided from half a memory."""
 
     @property
     def suspended(self) -> bool:
@@ -70,6 +72,8 @@ class Run:
     deleting: bool
     owner_uid: str
     """UID of the ScheduledJob that owns the run; empty until it is adopted."""
+    other_owners: tuple[dict[str, Any], ...]
+    """Owner references that somebody else has set, to be kept."""
     spec: JobRunSpec
     status: JobRunStatus
 
@@ -136,6 +140,7 @@ class Refusal:
     permanent: bool
     """The Job can never be made as it is (422); otherwise the refusal may pass (quota, a policy)."""
     retry_at: datetime
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

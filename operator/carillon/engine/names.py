@@ -27,8 +27,18 @@ def auto_start_run(scheduled_job: str, definition_uid: str) -> str:
     return f"{scheduled_job}-start-{digest(definition_uid)}"
 
 
-def hashed_job(run_name: str, run_uid: str) -> str:
+SPARE_NAMES = 4
+"""Names that are tried when somebody else's objects hold the first ones."""
+
+
+def job_names(run_name: str, run_uid: str, *, periodic: bool) -> tuple[str, ...]:
+    """The names that the Job of a run may have, in the order in which they are tried."""
+    plain = (run_name,) if periodic and len(run_name) <= JOB_NAME_LENGTH else ()
+    return plain + tuple(hashed_job(run_name, run_uid, spare) for spare in range(SPARE_NAMES))
+
+
+def hashed_job(run_name: str, run_uid: str, spare: int = 0) -> str:
     """Name a Job after its run, cut and hashed to what a label holds."""
-    suffix = digest(run_uid)
+    suffix = digest(run_uid, *([str(spare)] if spare else []))
     stem = run_name.replace(".", "-")[: JOB_NAME_LENGTH - len(suffix) - 1].rstrip("-")
     return f"{stem}-{suffix}"

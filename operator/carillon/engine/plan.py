@@ -113,10 +113,10 @@ class CheckTemplate:
     body: Body
 
 
-Create = CreateRun | CreateJob
+First = CreateRun | CreateJob | AdoptRun
 LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate
-Write = AdoptRun | DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus
-Action = Create | LookUp | Write | Emit
+Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus
+Action = First | LookUp | Write | Emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,14 @@ class Plan:
     wake_at: datetime | None = None
 
     @property
-    def creates(self) -> tuple[Create, ...]:
-        """What is to be created: that goes before every other write."""
-        return tuple(action for action in self.actions if isinstance(action, Create))
+    def first(self) -> tuple[First, ...]:
+        """What is to be created, and adopted to be started: that goes before every other write."""
+        return tuple(action for action in self.actions if isinstance(action, First))
+
+    @property
+    def records(self) -> tuple[Write | Emit, ...]:
+        """What is to be written down, and told."""
+        return tuple(action for action in self.actions if isinstance(action, Write | Emit))
 
     @property
     def look_ups(self) -> tuple[LookUp, ...]:

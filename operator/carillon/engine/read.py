@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.api.base import GROUP
 from carillon.api.errors import describe
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
 from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, ScheduledJobStatus, Trigger
@@ -36,6 +37,16 @@ def controller_uid(raw: Object, kind: str) -> str:
     return ""
 
 
+def definition_uid(raw: Object) -> str:
+    """UID of the ScheduledJob that owns a JobRun, else empty."""
+    references = raw["metadata"].get("ownerReferences") or ()
+    return next((str(r.get("uid", "")) for r in references if _is_definition(r)), "")
+
+
+def _is_definition(reference: Object) -> bool:
+    return reference.get("kind") == "ScheduledJob" and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/")
+
+
 def read_definition(raw: Object) -> Definition:
     """Read a ScheduledJob; what is wrong with it is in `invalid`."""
     metadata = raw["metadata"]
@@ -43,6 +54,7 @@ def read_definition(raw: Object) -> Definition:
     spec: ScheduledJobSpec | None = None
     triggers: list[PlannedTrigger] = []
     problems: list[str] = []
+    unreadable_status = ""
     try:
         spec = ScheduledJobSpec.model_validate(raw.get("spec") or {})
     except ValidationError as error:
@@ -59,8 +71,8 @@ def read_definition(raw: Object) -> Definition:
         )
     try:
         status = ScheduledJobStatus.model_validate(raw.get("status") or {})
-    except ValidationError:
-        status = ScheduledJobStatus()
+    except ValidationError as error:
+        status, unreadable_status = ScheduledJobStatus(), describe(error, root="status")
     return Definition(
         key=key,
         uid=metadata["uid"],
@@ -72,6 +84,7 @@ def read_definition(raw: Object) -> Definition:
         triggers=tuple(triggers),
         invalid="; ".join(problems),
         status=status,
+        unreadable_status=unreadable_status,
     )
 
 
@@ -119,7 +132,8 @@ def read_run(raw: Object) -> Run:
         generation=metadata.get("generation", 1),
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
-        owner_uid=controller_uid(raw, "ScheduledJob"),
+        owner_uid=definition_uid(raw),
+        other_owners=tuple(r for r in metadata.get("ownerReferences") or () if not _is_definition(r)),
         spec=JobRunSpec.model_validate(raw["spec"]),
         status=status,
     )

@@ -15,6 +15,8 @@ STEP = "main"
 """Name of the only step of a run that has one Job."""
 AUTO_START = "autoStart"
 """The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
+REFUSED_TOO_LONG = timedelta(minutes=15)
+"""A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
 MESSAGE_LENGTH = 4096
 """Of a run's message, in characters; the CRD refuses more."""
 
@@ -34,9 +36,9 @@ class Start:
 def start(definition: Definition, run: Run, slots: Slots, observations: Observations, now: datetime) -> Start:
     """Decide about one run that has no Job; hands out a slot when it starts."""
     assert definition.spec is not None
-    refusal = _refusal(definition, run, now)
-    if refusal is not None:
-        return Start(status=skipped(run, *refusal, now=now))
+    words = refusal(definition, run, now)
+    if words is not None:
+        return Start(status=skipped(run, *words, now=now))
     others = slots.others(run)
     if others and slots.policy is not ConcurrencyPolicy.ALLOW:
         listed = ", ".join(sorted(others.values())[:3])
@@ -49,9 +51,14 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     refused = observations.refusals.get(run.uid)
     if refused is not None and refused.permanent:
         return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
-    if refused is not None and now < refused.retry_at:
-        slots.holders[run.uid] = run.name  # its turn: the next ones do not overtake it
-        return _wait(definition, run, "JobRefused", refused.message, now, until=refused.retry_at)
+    if slots.refused is None and refused is not None and now < refused.retry_at:
+        slots.refused = refused
+    if refused is not None and now - (run.spec.scheduled_time or run.created) > REFUSED_TOO_LONG:
+        return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
+    if slots.refused is not None:
+        # Its turn: the next ones do not overtake it, and would be refused as well.
+        slots.holders[run.uid] = run.name
+        return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
     slots.holders[run.uid] = run.name
     name = _job_name(run, observations)
     create = CreateJob(
@@ -64,7 +71,8 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     return Start(create=create)
 
 
-def _refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:
+def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:
+    """Why a run may not start at all: reason and message; None when it may."""
     assert definition.spec is not None
     key = definition.key
     if definition.suspended and not run.spec.force:
@@ -83,10 +91,8 @@ def _refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str]
 
 
 def _job_name(run: Run, observations: Observations) -> str:
-    plain = run.spec.trigger.type is TriggerType.PERIODIC and len(run.name) <= names.JOB_NAME_LENGTH
-    if plain and run.name not in observations.taken_jobs:
-        return run.name
-    return names.hashed_job(run.name, run.uid)
+    candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
+    return next((name for name in candidates if name not in observations.taken_jobs), candidates[-1])
 
 
 def _wait(

@@ -192,7 +192,8 @@ class Elector:
                     self._fails("lease.not_renewed", problem)
                 return
             self._works()
-            self._extend(sent)
+            if self.leading:  # an answer that came too late does not open the gate again
+                self._extend(sent)
 
     def _extend(self, sent: float) -> None:
         if not self._released.is_set():

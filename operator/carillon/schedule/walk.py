@@ -44,15 +44,25 @@ def walk(pattern: CivilPattern, offsets: Offsets, start: int, *, mid_walk: bool 
 
     `mid_walk` says that the walk has come from an earlier day to `start`, which begins a day.
 
-    Where robfig gives up after five years, so that 29 February is lost from 2097 on, this asks again from there.
+    Three times the native controller has no answer, and this has one:
+    - robfig gives up after five years, so that 29 February is lost from 2097 on: this asks again from there;
+    - robfig steps on the spot for ever before a day that never was: this goes on after it (see `find_day`);
+    - robfig answers with the instant it was asked about, or one before it, and so again and again (America/St_Johns
+      until 2011, where 00:01 became 23:01): this asks again from the next full hour.
     """
+    asked = start
     try:
         while True:
             walker = _Walker(pattern, offsets, start, mid_walk=mid_walk)
             last_year = walker.date.year + YEARS
-            if (due := walker.find(last_year)) is not None:
+            due = walker.find(last_year)
+            mid_walk = False
+            if due is None:
+                start = go_date(offsets, _civil(last_year + 1, 1, 1))
+            elif due < asked:
+                start += HOUR - (start + offsets.at(start)) % HOUR
+            else:
                 return due
-            start, mid_walk = go_date(offsets, _civil(last_year + 1, 1, 1)), False
     except _BeyondCalendar:
         return None
 

@@ -96,7 +96,7 @@ class Ledger:
 
     def _check_status(self, old: Definition, new: Definition) -> None:
         for skip in reversed(new.status.skips):
-            self._note_skip(new, skip)
+            self._note_skip(old, new, skip)
         before = {mark.name: mark for mark in old.status.triggers}
         schedules = {trigger.name: trigger for trigger in new.triggers}
         for mark in new.status.triggers:
@@ -115,22 +115,22 @@ class Ledger:
             assert run.phase in FINISHED, f"{run.name} is in history and not finished"
             run.recorded = True
 
-    def _note_skip(self, definition: Definition, skip: Skip) -> None:
-        lines = self.lines.setdefault((definition.uid, skip.trigger), [])
+    def _note_skip(self, old: Definition, new: Definition, skip: Skip) -> None:
+        lines = self.lines.setdefault((new.uid, skip.trigger), [])
         known = next((line for line in lines if line.first == skip.from_ and line.reason == skip.reason), None)
         if known is not None and (known.last, known.count) == (skip.to, skip.count):
             return
         start = known.last if known is not None else skip.from_ - SECOND
         added = skip.count - (known.count if known is not None else 0)
         assert added > 0, f"the line {known} shrank to {skip}"
-        trigger = self._trigger(definition, skip.trigger)
+        trigger = self._trigger(old, new, skip.trigger)
         assert trigger.schedule.count(start, skip.to) == added, f"{skip} does not count what is due"
         assert names_instant(trigger, skip.from_), f"{skip} begins where nothing is due"
         assert names_instant(trigger, skip.to), f"{skip} ends where nothing is due"
         for line in lines:
             apart = line is known or line.last < skip.from_ or skip.to < line.first
             assert apart, f"{skip} and {line} tell of the same due times"
-        for run in self._runs_of(definition.uid):
+        for run in self._runs_of(new.uid):
             told_twice = run.due is not None and start < run.due <= skip.to and names_instant(trigger, run.due)
             assert not told_twice, f"{run.name} exists, and {skip} says that it was skipped"
         if known is None:
@@ -139,9 +139,11 @@ class Ledger:
             known.last, known.count = skip.to, skip.count
 
     @staticmethod
-    def _trigger(definition: Definition, name: str) -> PlannedTrigger:
-        marks = {mark.name: mark for mark in definition.status.triggers}
-        return next(bound(trigger, marks[name]) for trigger in definition.triggers if trigger.name == name)
+    def _trigger(old: Definition, new: Definition, name: str) -> PlannedTrigger:
+        """The trigger as it counted when its due times were skipped: before this status, unless it is new in it."""
+        trigger = next(trigger for trigger in new.triggers if trigger.name == name)
+        marks = {(mark.name, mark.spec_hash): mark for mark in (*new.status.triggers, *old.status.triggers)}
+        return bound(trigger, marks[(name, trigger.spec_hash)])
 
     def _check_accounted(self, uid: str, trigger: PlannedTrigger, after: datetime, through: datetime) -> None:
         ran = {run.due for run in self._runs_of(uid)}

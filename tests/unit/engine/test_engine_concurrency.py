@@ -46,7 +46,7 @@ class TestDueWhileActive:
 
     def test_a_skip_makes_no_object(self) -> None:
         plan = decide(snapshot(hourly("Forbid"), *running()), at("12:00"))
-        assert plan.creates == ()
+        assert plan.first == ()
 
     def test_forbid_is_the_default(self) -> None:
         definition = a_definition(HOURLY, handled="11:00")

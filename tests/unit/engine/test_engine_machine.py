@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS
+from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import triggers
 from tests.unit.engine.simulator import Fault, Simulation
 
@@ -44,7 +44,6 @@ class People(RuleBasedStateMachine):
     ) -> None:
         self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds)
         self.manual = 0
-        self.changes = 0
         self.spec: dict[str, Any] = {
             "triggers": triggers(**named),
             "concurrency": {"policy": policy},
@@ -112,7 +111,21 @@ class People(RuleBasedStateMachine):
         if hasattr(self, "sim"):
             self.sim.writes.faults.clear()
             self.sim.settle()
+            assert [found for found in self.sim.verify() if found.startswith("ScheduledJob")] == []
 
 
-TestPeople = People.TestCase
-TestPeople.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+class SlowWatches(People):
+    """The same, and the watches tell late, each kind by itself: what was written ourselves is known by its answer."""
+
+    lagging = True
+
+    @rule(resource=st.sampled_from((SCHEDULED_JOBS, JOB_RUNS, JOBS)), most=st.integers(1, 5))
+    def a_watch_tells(self, resource: Resource, most: int) -> None:
+        if self.sim.process is not None:
+            self.sim.process.deliver(resource, most)
+            self.sim.work()
+
+
+EXAMPLES = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestPeople, TestSlowWatches = People.TestCase, SlowWatches.TestCase
+TestPeople.settings = TestSlowWatches.settings = EXAMPLES
