@@ -5,9 +5,11 @@ going on. A test fails when the operator logs an error while it runs, whatever e
 """
 
 import os
+import re
 import subprocess
 import uuid
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,9 +20,11 @@ from tests.e2e import examples as files
 from tests.e2e.api import Api, ApiError
 from tests.e2e.objects import job_template, scheduled_job
 from tests.e2e.operators import LEASE_NAMESPACE, Operators
+from tests.e2e.together import Crowd
 
 CONFLICT = 409
 IMAGE = "carillon:dev"
+CHART_TESTS = "test_chart"
 LOG_BEGINS = pytest.StashKey[int]()
 
 
@@ -123,16 +127,37 @@ def early(api: Api, operators: Operators) -> Iterator[Early]:
         yield Early(namespace, tried_twice=api.run_now(namespace, "twice"), old="old")
 
 
+@pytest.fixture(scope="session")
+def crowd(api: Api, operators: Operators, request: pytest.FixtureRequest) -> Iterator[Crowd]:
+    """The tests that are marked `@together`, begun."""
+    crowd = Crowd(api, request.session.items, new_namespace)
+    yield crowd
+    crowd.end()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def image_build(api: Api, request: pytest.FixtureRequest) -> "Iterator[subprocess.Popen[str] | None]":
-    """The build of the operator's image, begun early; None where the tests of the chart are not run, or need none."""
-    if api.cluster.name == CURRENT or not any(item.path.name == "test_chart.py" for item in request.session.items):
-        yield None
-        return
-    command = [str(REPOSITORY / "hack/cluster/build-image"), "--tag", IMAGE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as build:
-        yield build
-        build.terminate()
+def image(api: Api, request: pytest.FixtureRequest) -> Iterator["Future[str]"]:
+    """The operator's image in the cluster; its build is begun early, if the tests of the chart are to come."""
+    with ThreadPoolExecutor(1) as pool:
+        wanted = any(item.path.stem == CHART_TESTS for item in request.session.items)
+        yield pool.submit(_bring_image, api.cluster.name) if wanted else Future()
+
+
+def _bring_image(cluster: str) -> str:
+    if cluster == CURRENT:
+        return os.environ["CARILLON_TEST_IMAGE"]  # one that the nodes of this cluster can pull
+    hack = REPOSITORY / "hack" / "cluster"
+    done = subprocess.run([hack / "build-image", "--tag", IMAGE], capture_output=True, text=True)
+    archive = re.search(r"hack/cluster/load-image (\S+)", done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert archive is not None, done.stdout
+    subprocess.run([hack / "load-image", "--name", cluster, archive[1]], check=True, stdout=subprocess.DEVNULL)
+    return IMAGE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the chart come last: they need the cluster, and the other operator's leave."""
+    items.sort(key=lambda item: item.path.stem == CHART_TESTS)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import yaml
 
 from tests.e2e.api import Api, condition
 from tests.e2e.objects import every, scheduled_job
+from tests.e2e.together import together
 
 GOOD = [{"name": "daily", "cron": "0 3 * * *"}]
 SECONDS = 2.0
@@ -47,6 +48,7 @@ def test_what_only_the_operator_can_tell(api: Api, namespace: str, spec: dict[st
     assert words[0] in described
 
 
+@together
 def test_others_go_on_and_a_mended_job_does_too(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("bad", **triggers(cron="61 * * * *")))
     api.create("scheduledjobs", namespace, scheduled_job("good", triggers=every(2)))
@@ -62,6 +64,7 @@ def test_others_go_on_and_a_mended_job_does_too(api: Api, namespace: str) -> Non
     assert api.until_finished(namespace, api.run_now(namespace, "bad"))["phase"] == "Succeeded"
 
 
+@together
 def test_template_that_the_api_server_refuses(api: Api, namespace: str) -> None:
     """What no schema tells, a dry run does."""
     body = scheduled_job("greedy")

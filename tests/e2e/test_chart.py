@@ -3,10 +3,9 @@
 The operator of the other tests makes room meanwhile: this one works in the whole cluster, as it does for people.
 """
 
-import os
-import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.e2e import examples as files
 from tests.e2e.api import Api, condition
-from tests.e2e.conftest import IMAGE, make_namespace
+from tests.e2e.conftest import make_namespace
 from tests.e2e.operators import Operators
 
 RELEASE, NAMESPACE = "carillon", "carillon-chart"
@@ -62,24 +61,10 @@ class Release:
 
 
 @pytest.fixture(scope="module")
-def image(api: Api, image_build: "subprocess.Popen[str] | None") -> str:
-    """The operator's image, in the cluster."""
-    if image_build is None:
-        given = os.environ.get("CARILLON_TEST_IMAGE")
-        return given or pytest.fail("CARILLON_TEST_IMAGE names no image that the nodes of this cluster can pull")
-    told, _ = image_build.communicate(timeout=280)
-    archive = re.search(r"hack/cluster/load-image (\S+)", told)
-    assert image_build.returncode == 0, told
-    assert archive is not None, told
-    subprocess.run([REPOSITORY / "hack/cluster/load-image", "--name", api.cluster.name, archive[1]], check=True)
-    return IMAGE
-
-
-@pytest.fixture(scope="module")
-def release(api: Api, operators: Operators, examples: str, image: str) -> Iterator[Release]:
+def release(api: Api, operators: Operators, examples: str, image: "Future[str]") -> Iterator[Release]:
     """The chart, installed with its defaults in a namespace that takes none but `restricted` pods."""
     make_namespace(api, NAMESPACE, enforce="restricted")
-    repository, _, tag = image.rpartition(":")
+    repository, _, tag = image.result(timeout=280).rpartition(":")
     release = Release(api, (f"image.repository={repository}", f"image.tag={tag}"))
     operators.stop()
     try:
@@ -88,7 +73,6 @@ def release(api: Api, operators: Operators, examples: str, image: str) -> Iterat
         release.helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
     finally:
         api.delete("namespaces", "", NAMESPACE)
-        operators.start()
 
 
 def test_both_replicas_are_ready_and_one_leads(api: Api, release: Release) -> None:

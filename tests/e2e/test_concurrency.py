@@ -4,8 +4,10 @@ from itertools import pairwise
 
 from tests.e2e.api import Api, Manifest, phase_of
 from tests.e2e.objects import concurrency, every, instant, job_template, scheduled_job
+from tests.e2e.together import together
 
 
+@together
 def test_forbid_skips_what_is_due_meanwhile(api: Api, namespace: str) -> None:
     """Due every 2 s, and each run takes longer: the due times between are skipped, and each is on record."""
     job = scheduled_job("busy", "sleep 2", triggers=every(2), concurrency=concurrency("Forbid"))
@@ -27,6 +29,7 @@ def test_forbid_skips_what_is_due_meanwhile(api: Api, namespace: str) -> None:
         assert instant(ended) <= instant(began), "never two at a time"
 
 
+@together
 def test_forbid_refuses_people_too(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("busy", "sleep 600"))
     first = api.run_now(namespace, "busy")
@@ -37,6 +40,7 @@ def test_forbid_refuses_people_too(api: Api, namespace: str) -> None:
     assert phase_of(api.get("jobruns", namespace, first)) == "Running"
 
 
+@together
 def test_allow_lets_them_overlap(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("many", "sleep 600", concurrency=concurrency("Allow")))
     runs = {api.run_now(namespace, "many") for _ in range(3)}
@@ -52,6 +56,7 @@ def test_allow_lets_them_overlap(api: Api, namespace: str) -> None:
     assert active["display"]["status"] == "Running"
 
 
+@together
 def test_replace_starts_only_when_the_old_pod_is_gone(api: Api, namespace: str) -> None:
     """The first run takes two seconds to end when it is told to."""
     body = scheduled_job("newest", concurrency=concurrency("Replace"))

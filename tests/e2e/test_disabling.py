@@ -7,11 +7,13 @@ import pytest
 from tests.e2e.api import Api, condition
 from tests.e2e.conftest import Early
 from tests.e2e.objects import at, every, in_seconds, instant, now, rfc3339, scheduled_job
+from tests.e2e.together import together
 
 DISABLE, ENABLE = {"spec": {"suspend": True}}, {"spec": {"suspend": False}}
 ENDLESS_AGO = [{"name": "daily", "interval": "R/2020-01-01T00:00:00Z/P1D"}]
 
 
+@together
 def test_resuming_does_not_fire_for_the_past(api: Api, namespace: str) -> None:
     """Due every second, disabled for four: one line in the skips is for all of them, and the next run is new."""
     api.create("scheduledjobs", namespace, scheduled_job("often", triggers=every(1), suspend=True))
@@ -36,6 +38,7 @@ def test_resuming_does_not_fire_for_the_past(api: Api, namespace: str) -> None:
     assert suspended[0]["count"] >= 4
 
 
+@together
 def test_disabling_leaves_what_runs(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("long", "sleep 2"))
     run = api.run_now(namespace, "long")
@@ -44,6 +47,7 @@ def test_disabling_leaves_what_runs(api: Api, namespace: str) -> None:
     assert api.until_finished(namespace, run)["phase"] == "Succeeded"
 
 
+@together
 def test_disabled_job_runs_only_by_force(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("off", suspend=True))
     refused = api.until_finished(namespace, api.run_now(namespace, "off"))
@@ -54,6 +58,7 @@ def test_disabled_job_runs_only_by_force(api: Api, namespace: str) -> None:
     assert api.until_finished(namespace, api.run_now(namespace, "off", force=True))["phase"] == "Succeeded"
 
 
+@together
 def test_run_of_a_job_that_is_not_there(api: Api, namespace: str) -> None:
     status = api.until_finished(namespace, api.run_now(namespace, "nobody"), seconds=5)
     assert (status["phase"], status["reason"]) == ("Skipped", "NotFound")
@@ -87,6 +92,7 @@ def test_edits_never_fire(api: Api, early: Early) -> None:
     assert api.select("jobs", namespace, f"carillon.dev/scheduled-job={name}") == []
 
 
+@together
 def test_edited_schedule_fires_from_then_on(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("moved", triggers=at(in_seconds(3600))))
     api.until_ready(namespace, "moved")

@@ -41,9 +41,30 @@ cd /files/replica; for file in *; do sed "s/^/replica of $file: /" "$file"; done
 
 
 @pytest.fixture(scope="module")
-def runs(api: Api, shared_files: Files) -> dict[str, Manifest]:
-    """A manual run of each example, all at once: `kubectl create -f examples/run-now/`; the JobRuns, finished."""
+def seeded(shared_files: Files) -> None:
+    """Files old and new."""
     shared_files.shell(SEED)
+
+
+@pytest.fixture(scope="module")
+def hasty_dump(api: Api, seeded: None) -> Iterator[str]:
+    """A run of the nightly dump in haste, on a database whose lock is held."""
+    body = definition("nightly-database-dump")
+    body["metadata"] = {"name": "dump-in-haste"}
+    body["spec"]["triggers"] = []
+    job = body["spec"]["jobTemplate"]["spec"]
+    job["backoffLimit"] = 0
+    container = job["template"]["spec"]["containers"][0]
+    next(variable for variable in container["env"] if variable["name"] == "LOCK_SECONDS")["value"] = "1"
+    next(mount for mount in container["volumeMounts"] if mount["mountPath"] == "/database")["subPath"] = "locked"
+    api.create("scheduledjobs", NAMESPACE, body)
+    yield api.run_now(NAMESPACE, "dump-in-haste")
+    api.delete("scheduledjobs", NAMESPACE, "dump-in-haste")
+
+
+@pytest.fixture(scope="module")
+def runs(api: Api, seeded: None, hasty_dump: str) -> dict[str, Manifest]:
+    """A manual run of each example, all at once: `kubectl create -f examples/run-now/`; the JobRuns, finished."""
     finished_auto_start(api)
     created = api.cluster.kubectl("create", "--filename", str(RUN_NOW), "--output", "name").stdout
     return {
@@ -152,21 +173,10 @@ def test_database_dump_is_whole_and_seven_are_kept(runs: dict[str, Manifest], se
     assert ".lock" not in seen["database"], "the lock is given back"
 
 
-def test_database_dump_gives_up_on_a_writer_that_does_not(api: Api, shared_files: Files) -> None:
-    """The example itself, in haste, on a database whose lock is held."""
-    body = definition("nightly-database-dump")
-    body["metadata"] = {"name": "dump-in-haste"}
-    body["spec"]["triggers"] = []
-    job = body["spec"]["jobTemplate"]["spec"]
-    job["backoffLimit"] = 0
-    container = job["template"]["spec"]["containers"][0]
-    next(variable for variable in container["env"] if variable["name"] == "LOCK_SECONDS")["value"] = "1"
-    next(mount for mount in container["volumeMounts"] if mount["mountPath"] == "/database")["subPath"] = "locked"
-    api.create("scheduledjobs", NAMESPACE, body)
-    status = api.until_finished(NAMESPACE, api.run_now(NAMESPACE, "dump-in-haste"))
+def test_database_dump_gives_up_on_a_writer_that_does_not(api: Api, hasty_dump: str) -> None:
+    status = api.until_finished(NAMESPACE, hasty_dump)
     assert (status["phase"], status["steps"][0]["exitCode"]) == ("Failed", 4)
     assert "a writer holds /database/.lock" in status["message"]
-    api.delete("scheduledjobs", NAMESPACE, "dump-in-haste")
 
 
 def test_one_off_runs_when_asked_and_waits_for_its_time(api: Api, runs: dict[str, Manifest]) -> None:

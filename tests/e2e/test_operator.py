@@ -4,15 +4,24 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.e2e.api import Api, condition
 from tests.e2e.objects import concurrency, every, instant, now, rfc3339, scheduled_job
 from tests.e2e.operators import Operators
+from tests.e2e.together import Crowd
 
 PERIOD = 5
 KEEP_ALL = {"succeeded": 100, "failed": 100}
 COLD, WARM = False, True
 KILLS = ((-0.15, COLD), (0.05, COLD), (0.02, WARM), (0.4, WARM))
 """Seconds before or after a due time, and whether a standby waits: the intent not written, written, the Job made."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(crowd: Crowd) -> None:
+    """Other tests must not find their operator killed; the examples may."""
+    crowd.settle()
 
 
 def test_no_due_time_is_lost_or_doubled(api: Api, operators: Operators, namespace: str) -> None:

@@ -8,6 +8,7 @@ from tests.e2e.api import Api
 from tests.e2e.conftest import new_namespace
 from tests.e2e.objects import scheduled_job
 from tests.e2e.operators import Operators
+from tests.e2e.together import together
 
 SECONDS = 5.0
 QUOTA = {"metadata": {"name": "no-pods"}, "spec": {"hard": {"pods": "0"}}}
@@ -45,6 +46,7 @@ def _tells(event: dict[str, object], name: str) -> bool:
     return event["reason"] == "PodsRefused" and (regarding["kind"], regarding["name"]) == ("ScheduledJob", name)
 
 
+@together
 def test_unknown_service_account(api: Api, namespace: str) -> None:
     """And once it is there, the run goes on: the Job tries again by itself."""
     body = scheduled_job("nobody")
@@ -56,6 +58,7 @@ def test_unknown_service_account(api: Api, namespace: str) -> None:
     assert api.until_finished(namespace, run, seconds=60)["phase"] == "Succeeded"
 
 
+@together
 def test_quota(api: Api, namespace: str) -> None:
     api.create("resourcequotas", namespace, QUOTA)
     api.until("resourcequotas", namespace, "no-pods", lambda it: it.get("status", {}).get("hard"), "the quota in force")

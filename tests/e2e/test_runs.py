@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.conftest import Early
 from tests.e2e.objects import at, every, in_seconds, instant, job_template, rfc3339, scheduled_job
+from tests.e2e.together import together
 
 TELL = "echo run=$CARILLON_RUN due=${CARILLON_SCHEDULED_TIME:-none}"
 
 
+@together
 def test_pods_are_told_their_run_and_due_time(api: Api, namespace: str) -> None:
     """A one-off, two seconds ahead; its init container and its container are told the same."""
     due = in_seconds(2)
@@ -36,6 +36,7 @@ def test_pods_are_told_their_run_and_due_time(api: Api, namespace: str) -> None:
     assert "nextExecutions" not in done or done["nextExecutions"] == []
 
 
+@together
 def test_manual_runs_have_no_due_time(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("teller", TELL))
     run = api.run_now(namespace, "teller")
@@ -44,6 +45,7 @@ def test_manual_runs_have_no_due_time(api: Api, namespace: str) -> None:
     assert api.log(namespace, "carillon.dev/scheduled-job=teller") == f"run={run} due=none\n"
 
 
+@together
 def test_error_outlives_the_pod(api: Api, namespace: str) -> None:
     """Exit code and last words are in the run, and in the definition's history, when pod and Job are gone."""
     script = "echo working; echo 'no space left on /data' >&2; exit 3"
@@ -71,12 +73,14 @@ def test_error_outlives_the_pod(api: Api, namespace: str) -> None:
     assert condition(definition, "Ready") == "True", "an outcome never makes a definition unready"
 
 
+@together
 def test_termination_message_comes_before_the_log(api: Api, namespace: str) -> None:
     script = "echo the log; printf 'the table is locked' > /dev/termination-log; exit 1"
     api.create("scheduledjobs", namespace, scheduled_job("fails", script))
     assert api.until_finished(namespace, api.run_now(namespace, "fails"))["message"] == "the table is locked"
 
 
+@together
 def test_run_that_takes_too_long_is_ended(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("slow", "echo begun; sleep 600", timeoutSeconds=3))
     status = api.until_finished(namespace, api.run_now(namespace, "slow"))
@@ -91,6 +95,7 @@ def _active(pod: Manifest) -> bool:
     return pod["status"].get("phase") in ("Pending", "Running")
 
 
+@together
 def test_deleted_job_fails_its_run_and_is_not_made_again(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("long", "sleep 600"))
     run = api.run_now(namespace, "long")
@@ -104,6 +109,7 @@ def test_deleted_job_fails_its_run_and_is_not_made_again(api: Api, namespace: st
     assert "ADDED" not in {change for change, _ in api.changes_since("jobs", namespace, mark)}
 
 
+@together
 def test_deleted_definition_takes_everything_along(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("long", "sleep 600", triggers=every(2)))
     api.until_all("pods", namespace, lambda pods: any(_active(pod) for pod in pods), "a pod")
@@ -112,6 +118,7 @@ def test_deleted_definition_takes_everything_along(api: Api, namespace: str) -> 
         api.until_gone(kind, namespace)
 
 
+@together
 def test_runs_beyond_the_limits_are_pruned_and_stay_in_the_history(api: Api, namespace: str) -> None:
     """Six runs at once: one record of each sort is kept, a line of each in the history, and every one is counted."""
     limits = {"history": {"succeeded": 1, "failed": 1}, "concurrency": {"policy": "Allow"}}
@@ -146,10 +153,11 @@ def test_failed_pods_are_tried_again_by_their_job(api: Api, early: Early) -> Non
     assert len(api.select("pods", early.namespace, "carillon.dev/scheduled-job=twice")) == 2
 
 
-@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
-def test_both_restart_policies_end(api: Api, namespace: str, policy: str) -> None:
+@together
+def test_container_that_is_restarted_in_place(api: Api, namespace: str) -> None:
+    """restartPolicy OnFailure: there is one pod, and it goes when the Job gives up; its last words are kept."""
     body = scheduled_job("ends")
-    body["spec"]["jobTemplate"] = job_template("echo hopeless >&2; exit 1", restartPolicy=policy)
+    body["spec"]["jobTemplate"] = job_template("echo hopeless >&2; exit 1", restartPolicy="OnFailure")
     api.create("scheduledjobs", namespace, body)
     status = api.until_finished(namespace, api.run_now(namespace, "ends"))
     assert (status["phase"], status["message"], status["steps"][0]["exitCode"]) == ("Failed", "hopeless", 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tests.e2e.api import Api, Manifest
 from tests.e2e.objects import scheduled_job
+from tests.e2e.together import together
 
 COLUMNS = ["NAME", "TRIGGER", "LABEL", "OWNER", "LAST EXECUTION", "STATUS", "NEXT"]
 WIDE = [*COLUMNS, "SCHEDULE", "ACTIVE", "SUCCEEDED", "FAILED"]
@@ -19,6 +20,7 @@ def table(api: Api, namespace: str, *arguments: str) -> list[dict[str, str]]:
     return [{header[cut].strip(): row[cut].strip() for cut in slices} for row in rows]
 
 
+@together
 def test_the_list_of_jobs(api: Api, namespace: str) -> None:
     daily = [{"name": "daily", "cron": "0 3 * * *", "timeZone": "Europe/Paris"}]
     api.create(
@@ -65,6 +67,7 @@ def test_the_list_of_jobs(api: Api, namespace: str) -> None:
     }
 
 
+@together
 def test_events_tell_the_story_on_both_objects(api: Api, namespace: str) -> None:
     api.create("scheduledjobs", namespace, scheduled_job("fails", "echo out of paper >&2; exit 3"))
     run = api.run_now(namespace, "fails")

@@ -23,6 +23,7 @@ type query struct {
 	Instants   []int64 `json:"instants"`   // unix seconds
 	Nanosecond int64   `json:"nanosecond"` // added to each instant
 	Length     int     `json:"length"`     // how many due times to follow from each instant; 1 when absent
+	Patience   float64 `json:"patience"`   // seconds that the query may take; it needs microseconds
 }
 
 type answer struct {
@@ -30,9 +31,6 @@ type answer struct {
 	Stuck bool       `json:"stuck,omitempty"` // robfig walks in circles; the command has ended
 	Due   [][]*int64 `json:"due,omitempty"`   // a chain for each instant; null ends a chain
 }
-
-// patience is how long a query may take that needs microseconds, on a machine that has other things to do.
-const patience = 10 * time.Second
 
 var sixFields = cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
@@ -87,7 +85,7 @@ func run() error {
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			return fmt.Errorf("query %q: %w", lines.Text(), err)
 		}
-		watch := time.AfterFunc(patience, func() {
+		watch := time.AfterFunc(time.Duration(q.Patience*float64(time.Second)), func() {
 			fmt.Println(`{"stuck":true}`)
 			os.Exit(3)
 		})

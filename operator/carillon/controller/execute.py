@@ -76,6 +76,7 @@ class Executor:
                 self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
             case plans.DeleteJob():
                 await self._client.delete(JOBS, key.namespace, action.name, uid=action.uid, propagation="Foreground")
+                self._store.mark_deleting(key, action.uid)
             case plans.DeleteRun():
                 await self._client.delete(JOB_RUNS, key.namespace, action.name, uid=action.uid)
                 self._store.drop(action.uid)

@@ -105,7 +105,7 @@ class Reconciler:
                 self._queue.add(key)
                 return True
             await self._carry_out_all(key, plan)
-        log.warning("not settled", key=str(key), rounds=ROUNDS)
+        log.warning("not settled", key=str(key), rounds=ROUNDS, actions=[type(a).__name__ for a in plan.actions])
         self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
         return False
 

@@ -6,7 +6,7 @@ resourceVersion is passed over, and what was seen to be deleted does not come ba
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -143,8 +143,12 @@ class Store:
             return
         definition = read_definition(raw)
         family = self._families.setdefault(definition.key, _Family())
-        if family.definition is not None and family.definition.uid != definition.uid:
-            self.drop(family.definition.uid)
+        known = family.definition
+        if known is not None and known.uid != definition.uid:
+            if int(definition.resource_version) < int(known.resource_version):
+                self._bury(definition.uid)  # a late word of one that was deleted, and made anew since
+                return
+            self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
         family.definition = definition
         if definition.unreadable_status:
@@ -197,6 +201,12 @@ class Store:
         self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
         self._keys[job.uid] = key
 
+    def mark_deleting(self, key: Key, job_uid: str) -> None:
+        """Note that a Job is being deleted, until the watch says so."""
+        family = self._families.get(key)
+        if family is not None and job_uid in family.jobs:
+            family.jobs[job_uid] = replace(family.jobs[job_uid], deleting=True)
+
     def forget_unwatched(self, key: Key) -> None:
         """Have the Jobs that no watch tells of looked up again."""
         family = self._families.get(key)
@@ -213,10 +223,7 @@ class Store:
 
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
-        self._buried[uid] = None
-        while len(self._buried) > _BURIED:
-            self._buried.popitem(last=False)
-        self._versions.pop(uid, None)
+        self._bury(uid)
         key = self._keys.pop(uid, None)
         family = self._families.get(key) if key is not None else None
         if key is None or family is None:
@@ -238,6 +245,12 @@ class Store:
         if family.empty:
             del self._families[key]
         self._changed(key)
+
+    def _bury(self, uid: str) -> None:
+        self._buried[uid] = None
+        while len(self._buried) > _BURIED:
+            self._buried.popitem(last=False)
+        self._versions.pop(uid, None)
 
     def _forget_ended(self, family: _Family, run_uid: str) -> None:
         """Forget the Jobs of a run that are gone and were kept for its record."""

@@ -10,9 +10,9 @@ It also says near which transitions civil arithmetic must not be trusted to do a
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -88,30 +88,37 @@ class Offsets:
         begin, end = (number << BLOCK) - _OVERLAP, ((number + 1) << BLOCK) + _OVERLAP
         if self.zone.key in _FIXED:
             return [(begin, 0), (end, 0)]
-        found = [(begin, self._ask(begin))]
-        for low in range(begin, end, _STEP):
-            self._refine(low, min(low + _STEP, end), found)
-        return [*found, (end, found[-1][1])]
+        end += (begin - end) % _STEP
+        samples = self._ask(range(begin, end + 1, _STEP))
+        found = [(begin, samples[0])]
+        for number, (before, after) in enumerate(pairwise(samples)):
+            if before != after:
+                self._refine(begin + number * _STEP, begin + (number + 1) * _STEP, found)
+        return [*((start, _seconds(offset)) for start, offset in found), (end, _seconds(found[-1][1]))]
 
-    def _refine(self, low: int, high: int, found: list[tuple[int, int]]) -> None:
+    def _refine(self, low: int, high: int, found: list[tuple[int, timedelta]]) -> None:
         """Find the transitions in (low, high]; `found` ends with the offset at low."""
-        while self._ask(high) != (offset := found[-1][1]):
+        while self._ask((high,))[0] != (offset := found[-1][1]):
             beyond = high
             while beyond - low > 1:
                 middle = (low + beyond) // 2
-                if self._ask(middle) == offset:
+                if self._ask((middle,))[0] == offset:
                     low = middle
                 else:
                     beyond = middle
-            found.append((beyond, self._ask(beyond)))
+            found.append((beyond, self._ask((beyond,))[0]))
             low = beyond
 
-    def _ask(self, instant: int) -> int:
+    def _ask(self, instants: Sequence[int]) -> list[timedelta]:
         """Ask zoneinfo; near the ends of what datetime can hold, ask a few days away."""
-        moment = datetime.fromtimestamp(min(max(instant, _FIRST), _LAST), self.zone)
-        offset = moment.utcoffset()
-        assert offset is not None
-        return offset.days * DAY + offset.seconds
+        if instants[0] < _FIRST or instants[-1] > _LAST:
+            instants = [min(max(instant, _FIRST), _LAST) for instant in instants]
+        offsets = [datetime.fromtimestamp(instant, self.zone).utcoffset() for instant in instants]
+        return [offset for offset in offsets if offset is not None]
+
+
+def _seconds(offset: timedelta) -> int:
+    return offset.days * DAY + offset.seconds
 
 
 @lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ class CivilPattern:
     @classmethod
     def of(cls, seconds: int, minutes: int, hours: int, days: DayRule) -> "CivilPattern":
         """Work out the tables for the masks of a cron; each names something."""
+        days = _shared(days)
         minutes_of_day = _minutes_of_day(minutes, hours)
         seconds_of_minute = tuple(bits(seconds))
         return cls(
@@ -40,7 +41,7 @@ class CivilPattern:
             minutes=minutes,
             hours=hours,
             days=days,
-            any_month=replace(days, months=ALL_MONTHS),
+            any_month=_shared(replace(days, months=ALL_MONTHS)),
             every_day=days.every_day,
             minutes_of_day=minutes_of_day,
             seconds_of_minute=seconds_of_minute,
@@ -51,16 +52,18 @@ class CivilPattern:
     def next(self, civil: int) -> int | None:
         """Tell the first match > civil."""
         day, second = divmod(civil, DAY)
-        if self.whole_minutes:
-            times = self.minutes_of_day
-            place = bisect_right(times, second // 60)
-            if place < len(times) and (self.every_day or self.days.next_day(day) == day):
-                return day * DAY + times[place] * 60
-        else:
-            place = self._rank(second)
-            if place < self.per_day and (self.every_day or self.days.next_day(day) == day):
-                return day * DAY + self._time(place)
-        following = self.days.next_day(day + 1)
+        following = day if self.every_day else self.days.next_day(day)
+        if following == day:
+            if self.whole_minutes:
+                times = self.minutes_of_day
+                place = bisect_right(times, second // 60)
+                if place < len(times):
+                    return day * DAY + times[place] * 60
+            else:
+                place = self._rank(second)
+                if place < self.per_day:
+                    return day * DAY + self._time(place)
+            following = day + 1 if self.every_day else self.days.next_day(day + 1)
         return None if following is None else following * DAY + self.first_of_day
 
     def previous(self, civil: int) -> int | None:
@@ -106,6 +109,12 @@ class CivilPattern:
 def bits(mask: int) -> list[int]:
     """List the numbers whose bit is set, upwards."""
     return [number for number in range(mask.bit_length()) if mask >> number & 1]
+
+
+@lru_cache(maxsize=4096)
+def _shared(days: DayRule) -> DayRule:
+    """Tell the one rule that is equal to this one: with it the tables are shared."""
+    return days
 
 
 _MINUTE_OF_DAY = tuple(range(1440))

@@ -50,7 +50,7 @@ def walk(pattern: CivilPattern, offsets: Offsets, start: int, *, mid_walk: bool 
     - robfig answers with the instant it was asked about, or one before it, and so again and again (America/St_Johns
       until 2011, where 00:01 became 23:01): this asks again from the next full hour.
     """
-    asked = start
+    asked = start = max(start, (FIRST_DAY + 2) * DAY)
     try:
         while True:
             walker = _Walker(pattern, offsets, start, mid_walk=mid_walk)
@@ -77,7 +77,7 @@ class _Walker:
         self.offsets = offsets
         self.reset = mid_walk
         """Whether the smaller units were set to zero already: that happens once in a walk."""
-        self.day = FIRST_DAY - 1
+        self.day = NEVER
         self.go(start)
 
     def go(self, instant: int) -> None:

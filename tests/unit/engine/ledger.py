@@ -194,8 +194,10 @@ class Ledger:
         uid, run_uid = raw["metadata"]["uid"], controller_uid(raw, "JobRun")
         if uid in self.job_runs or run_uid not in self.runs:
             return
-        self.job_runs[uid] = run_uid
         record = self.runs[run_uid]
+        if record.gone:
+            return  # made in the moment in which its run was deleted: the garbage collector takes it
+        self.job_runs[uid] = run_uid
         record.jobs.append(uid)
         assert len(record.jobs) == 1, f"a second Job for {record.name}"
 

@@ -373,14 +373,14 @@ class Simulation:
         if self.process is None:
             self.restart()
         assert self.process is not None
-        for _ in range(10):
-            self.process.deliver()
+        for _ in range(20):
             self.advance(1)
+            self.process.deliver()
+            self.work()
             if not self._busy():
                 break
         self.ledger.check_at_rest()
         written, keys = self.writes.count, self.process.store.known()
-        self.process.deliver()
         for key in keys:
             self.process.queue.add(key)
         self.work()

@@ -69,7 +69,14 @@ class Robfig:
         self.process.communicate(timeout=10)
 
     def chains(
-        self, expression: str, zone: str, instants: list[int], *, length: int = 1, nanosecond: int = 0
+        self,
+        expression: str,
+        zone: str,
+        instants: list[int],
+        *,
+        length: int = 1,
+        nanosecond: int = 0,
+        patience: float = 20,
     ) -> list[list[int | None]]:
         """Follow `length` due times (unix seconds) from each instant; None ends a chain.
 
@@ -82,6 +89,7 @@ class Robfig:
             "instants": instants,
             "nanosecond": nanosecond,
             "length": length,
+            "patience": patience,
         }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
