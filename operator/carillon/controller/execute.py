@@ -135,6 +135,8 @@ class Executor:
             for run in self._store.snapshot(key).runs:
                 if run.name == name:
                     self._store.drop(run.uid)
+            # It may have gone with its definition, which may have been made anew under the same name.
+            await self._look_up_definition(key)
 
     async def _create_run(self, key: Key, action: plans.CreateRun) -> None:
         try:

@@ -87,7 +87,9 @@ class DayRule:
         return any(self._month_days(length, 0, by_weekday=False) for length in lengths)
 
     def matches(self, day: int) -> bool:
-        """Whether a day is named."""
+        """Whether a day is named; none outside the calendar is."""
+        if not FIRST_DAY <= day <= LAST_DAY:
+            return False
         year = date.fromordinal(day + EPOCH_ORDINAL).year
         index = day - _YEAR_START[year]
         return self.table(_YEAR_KIND[year]).following[index] == index

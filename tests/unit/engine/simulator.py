@@ -6,7 +6,7 @@ the next one starts from lists. Everything is deterministic.
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,7 +25,7 @@ from carillon.engine.audit import verify
 from carillon.engine.decide import decide
 from carillon.engine.model import Key
 from carillon.kube.client import Client
-from carillon.kube.errors import ApiError, Unreachable
+from carillon.kube.errors import Unreachable
 from carillon.kube.events import Recorder, Reference
 from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
@@ -253,6 +253,19 @@ class Simulation:
     def now(self) -> datetime:
         return self.cluster.now
 
+    def second_leader(self) -> Process:
+        """Another process that believes that it leads."""
+        return self._new_process()
+
+    def contend(self, other: Process, turns: Iterable[bool]) -> None:
+        """Let both leaders do what there is to do, request by request."""
+        assert self.process is not None
+        self._kubernetes()
+        for process in (self.process, other):
+            process.wake()
+        interleave(self.process.work(), other.work(), turns)
+        self.cluster.collect_garbage()
+
     def _new_process(self) -> Process:
         return Process(self.cluster, self.writes, self.events, lagging=self._lagging)
 
@@ -426,15 +439,15 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         pass
 
 
-def interleave(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None], turns: list[bool]) -> None:
-    """Run two coroutines request by request: True gives the turn to the first one; then both to their ends."""
+def interleave(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None], turns: Iterable[bool]) -> None:
+    """Run two coroutines request by request, True for a turn of the first; then both to their ends."""
+    running = [first, second]
     for mine in turns:
-        try:
-            (first if mine else second).send(None)
-        except (StopIteration, RuntimeError):
-            break
-    run(first)
-    run(second)
-
-
-__all__ = ["ApiError", "Fault", "Simulation", "interleave", "run"]
+        work = first if mine else second
+        if work in running:
+            try:
+                work.send(None)
+            except StopIteration:
+                running.remove(work)
+    for work in running:
+        run(work)

@@ -122,9 +122,11 @@ class TestWatermarks:
 
 
 class TestDefinitions:
-    def test_an_invalid_one_is_found_with_its_mistake(self) -> None:
-        (finding,) = found(a_definition("61 * * * *", handled="12:00"))
-        assert finding.startswith("ScheduledJob files/sweep: invalid: spec.triggers[0].cron: ")
+    def test_the_mistake_of_an_author_is_no_finding_but_in_the_report(self) -> None:
+        definition = a_definition("61 * * * *", handled="12:00")
+        assert found(definition) == []
+        (line,) = report([definition], at("12:30")).invalid
+        assert line.startswith("files/sweep  spec.triggers[0].cron: ")
 
     def test_one_that_nobody_looked_at_is_found(self) -> None:
         assert found(a_definition(HOURLY, created="09:30")) == [

@@ -42,7 +42,7 @@ def test_one_instant(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [
-        ("", 0, "found '', at character 1 of ''; write an instant as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00"),
+        ("", 0, "found '', at character 1 of ''; write an instant as in 2026-12-24T18:00:00Z or"),
         ("2026-12-24", 0, "found '2026-12-24'"),
         ("2026-12-24 18:00:00Z", 0, "write an instant as in"),
         ("2026-12-24T18:00Z", 0, "write an instant as in"),

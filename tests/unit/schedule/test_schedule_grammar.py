@@ -171,7 +171,7 @@ def test_refusals(expression: str, position: int, message: str) -> None:
 
 
 def test_a_zone_that_is_none_is_refused_with_its_own_text() -> None:
-    with pytest.raises(ScheduleError, match='unknown time zone .*; write "Europe/Paris"') as refused:
+    with pytest.raises(ScheduleError, match=r'unknown time zone .*; write "Europe/Paris"') as refused:
         parse_cron("0 3 * * *", time_zone="Europe/Pariss")
     assert refused.value.text == "Europe/Pariss"
 

@@ -18,8 +18,8 @@ def first(expression: str, key: str) -> datetime:
 
 def test_the_choice_is_the_same_in_every_version() -> None:
     """An upgrade that moves everybody's nightly job would be noticed; so is a change of these."""
-    assert f"{first('H H * * *', 'files/clear-recycle-bin'):%H:%M}" == "PINNED1"
-    assert f"{first('H H(0-5) H * *', 'files/dump'):%d %H:%M}" == "PINNED2"
+    assert f"{first('H H * * *', 'files/clear-recycle-bin'):%H:%M}" == "10:11"
+    assert f"{first('H H(0-5) H * *', 'files/dump'):%d %H:%M}" == "12 04:18"
 
 
 def test_names_differ_and_spread() -> None:
@@ -50,7 +50,7 @@ def test_a_range_bounds_the_choice(expression: str, allowed: set[int]) -> None:
 def test_a_step_begins_where_the_name_says() -> None:
     for number in range(60):
         quarters = [due.minute for due in parse_cron("H/15 * * * *", hash_key=f"n/{number}").upcoming(START, 4)]
-        assert quarters == [quarters[0] + 15 * turn for turn in range(4)]
+        assert sorted(quarters) == [min(quarters) + 15 * turn for turn in range(4)]
         ranged = [due.minute for due in parse_cron("H(30-40)/4 * * * *", hash_key=f"n/{number}").upcoming(START, 2)]
         assert 30 <= ranged[0] <= 33
         assert ranged[1] == ranged[0] + 4

@@ -8,7 +8,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carillon.schedule import DaylightSaving, Schedule, ScheduleError, parse_cron
@@ -85,7 +85,7 @@ def test_corpus_of_5000_queries_has_no_difference(robfig: Robfig) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None)
 def test_chains_of_twenty_have_no_difference(robfig: Robfig, seed: int) -> None:
     for query in crons.corpus(seed, 4):
         zone = random.Random(seed).choice([zone for zone in crons.ZONES if zone not in crons.SKIPPING])
@@ -134,7 +134,7 @@ def test_fractions_of_a_second_are_no_difference(robfig: Robfig) -> None:
     ).map("".join)
     | st.lists(st.text("0123456789*?/-,", min_size=1, max_size=7), min_size=4, max_size=6).map(" ".join)
 )
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, deadline=None)
 def test_what_robfig_takes_is_taken_and_means_the_same(robfig: Robfig, text: str) -> None:
     """Never less: only what never fires is refused, and a delay of nothing."""
     start = 1_769_904_000

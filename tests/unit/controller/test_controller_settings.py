@@ -1,0 +1,63 @@
+"""The operator's settings, and the file of system jobs: what is wrong is refused in words."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from carillon.controller import system_jobs
+from carillon.controller.settings import load
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("text", "namespaces"),
+        [("", ()), ("a", ("a",)), ("a, b", ("a", "b")), ('["a", "b"]', ("a", "b")), ("[]", ())],
+    )
+    def test_namespaces_are_a_list_with_commas_or_json(
+        self, text: str, namespaces: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CARILLON_WATCH_NAMESPACES", text)
+        assert load([]).watch_namespaces == namespaces
+
+    def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "settings.yaml"
+        file.write_text("workers: 3\nlog_level: error\nlog_format: json\n")
+        monkeypatch.setenv("CARILLON_CONFIG_FILE", str(file))
+        monkeypatch.setenv("CARILLON_WORKERS", "5")
+        monkeypatch.setenv("CARILLON_LOG_LEVEL", "warning")
+        settings = load(["--workers", "7"])
+        assert (settings.workers, settings.log_level, settings.log_format) == (7, "warning", "json")
+
+    @pytest.mark.parametrize(
+        ("arguments", "field"),
+        [
+            (["--lease-duration-seconds", "0"], "lease_duration_seconds"),
+            (["--log-level", "loud"], "log_level"),
+            (["--probe-port", "70000"], "probe_port"),
+            (["--system-jobs-file", "/no/such/file"], "system_jobs_file"),
+        ],
+    )
+    def test_a_wrong_one_is_refused_by_name(self, arguments: list[str], field: str) -> None:
+        with pytest.raises(ValidationError) as refused:
+            load(arguments)
+        assert [error["loc"] for error in refused.value.errors()] == [(field,)]
+
+
+class TestSystemJobsFile:
+    @pytest.mark.parametrize("text", ["", "[]", "- metadata: {name: a}\n  spec: {}\n"])
+    def test_a_list_of_manifests_is_read(self, text: str, tmp_path: Path) -> None:
+        file = tmp_path / "jobs.yaml"
+        file.write_text(text)
+        assert isinstance(system_jobs.load(file), list)
+
+    @pytest.mark.parametrize(
+        "text", ["{", "a: b", "- 1", "- {}", "- metadata: null", "- metadata: {}", "- metadata: {name: 1}"]
+    )
+    def test_anything_else_is_refused_with_the_file_named(self, text: str, tmp_path: Path) -> None:
+        file = tmp_path / "jobs.yaml"
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"jobs\.yaml"):
+            system_jobs.load(file)

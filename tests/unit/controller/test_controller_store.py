@@ -1,0 +1,299 @@
+"""What is known of the cluster: neither a watch nor the answer to a write can take an object back in time."""
+
+from typing import Any
+
+import pytest
+
+from carillon.api import keys
+from carillon.controller.store import Store
+from carillon.engine.model import Definition, Key, PodReport, Refusal
+from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, NAME, NAMESPACE, Body, at, raw_definition, stamp
+
+
+def raw_run(
+    version: int = 20, *, uid: str = "run", name: str = "r", job: str = "", phase: str = "", **spec: Any
+) -> Body:
+    owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": NAME, "uid": DEFINITION_UID}
+    steps = [{"name": "main", "job": job, "jobUID": job}] if job else []
+    return {
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": name,
+            "uid": uid,
+            "resourceVersion": str(version),
+            "creationTimestamp": stamp("12:00"),
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": {"scheduledJob": NAME, **spec},
+        "status": {"phase": phase, "steps": steps},
+    }
+
+
+def raw_job(version: int = 30, *, uid: str = "job", run: str = "run", done: bool = False, active: int = 0) -> Body:
+    owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "name": "r", "uid": run, "controller": True}
+    return {
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": "j",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "creationTimestamp": stamp("12:00"),
+            "ownerReferences": [owner],
+            "labels": {keys.SCHEDULED_JOB_LABEL: NAME, keys.RUN_UID_LABEL: run},
+        },
+        "status": {"active": active, "conditions": [{"type": "Complete", "status": "True"}] if done else []},
+    }
+
+
+class World:
+    """A store, and whom it has told of changes."""
+
+    def __init__(self) -> None:
+        self.changed: list[Key] = []
+        self.unreadable: list[str] = []
+        self.store = Store(self.changed.append, lambda raw, why: self.unreadable.append(raw["metadata"]["name"]))
+
+    def definition(self) -> Definition | None:
+        return self.store.snapshot(KEY).definition
+
+    def runs(self) -> dict[str, str]:
+        return {run.uid: run.resource_version for run in self.store.snapshot(KEY).runs}
+
+    def jobs(self) -> set[str]:
+        return {job.uid for job in self.store.snapshot(KEY).jobs}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class TestVersions:
+    @pytest.mark.parametrize(("late", "kept"), [(9, "10"), (10, "10"), (11, "11")])
+    def test_an_older_definition_is_passed_over(self, world: World, late: int, kept: str) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, resource_version=late))
+        definition = world.definition()
+        assert definition is not None
+        assert definition.resource_version == kept
+        assert len(world.changed) == (2 if kept != "10" else 1)
+
+    def test_versions_are_numbers_and_not_words(self, world: World) -> None:
+        world.store.put_run(raw_run(9))
+        world.store.put_run(raw_run(10))
+        assert world.runs() == {"run": "10"}
+
+    def test_an_older_run_and_an_older_job_are_passed_over(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        world.store.put_run(raw_run(19))
+        world.store.put_job(raw_job(30, done=True))
+        world.store.put_job(raw_job(29))
+        assert world.runs() == {"run": "20"}
+        assert [job.finished for job in world.store.snapshot(KEY).jobs] == [True]
+
+
+class TestDeletions:
+    def test_what_was_deleted_does_not_come_back_by_a_late_answer(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        world.store.drop("run")
+        world.store.put_run(raw_run(25))
+        assert world.runs() == {}
+
+    def test_a_deletion_that_comes_before_the_object_holds(self, world: World) -> None:
+        world.store.drop("run")
+        world.store.put_run(raw_run(20))
+        assert world.runs() == {}
+
+    def test_deleting_what_is_unknown_is_nothing(self, world: World) -> None:
+        world.store.drop("never-seen")
+        assert world.changed == []
+
+    def test_a_key_of_which_nothing_is_left_is_forgotten(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.drop(DEFINITION_UID)
+        assert world.store.known() == []
+        assert world.changed == [KEY, KEY]
+
+    def test_runs_stay_when_their_definition_goes(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        world.store.drop(DEFINITION_UID)
+        assert world.definition() is None
+        assert world.runs() == {"run": "20"}
+
+
+class TestRecreated:
+    def test_the_new_one_takes_the_place_of_the_old(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, uid="new", resource_version=12))
+        definition = world.definition()
+        assert definition is not None
+        assert definition.uid == "new"
+
+    def test_the_late_deletion_of_the_old_one_does_not_touch_the_new(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, uid="new", resource_version=12))
+        world.store.drop(DEFINITION_UID)
+        definition = world.definition()
+        assert definition is not None
+        assert definition.uid == "new"
+
+    def test_a_late_word_of_the_old_one_does_not_touch_the_new(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, uid="new", resource_version=12))
+        world.store.put_definition(raw_definition(HOURLY, resource_version=11))
+        definition = world.definition()
+        assert definition is not None
+        assert definition.uid == "new"
+
+    def test_nor_does_a_late_word_of_one_in_between_that_was_never_seen(self, world: World) -> None:
+        """A get has overtaken the watch, which still has all of the past to tell."""
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, uid="third", resource_version=15))
+        world.store.put_definition(raw_definition(HOURLY, uid="second", resource_version=12))
+        world.store.drop("second")
+        world.store.put_definition(raw_definition(HOURLY, uid="third", resource_version=16))
+        definition = world.definition()
+        assert definition is not None
+        assert (definition.uid, definition.resource_version) == ("third", "16")
+
+    def test_runs_of_the_same_name_are_told_apart(self, world: World) -> None:
+        world.store.put_run(raw_run(20, uid="old"))
+        world.store.put_run(raw_run(25, uid="new"))
+        world.store.drop("old")
+        assert world.runs() == {"new": "25"}
+
+
+class TestJobs:
+    def test_a_job_is_found_by_its_run_though_its_label_was_changed(self, world: World) -> None:
+        world.store.put_run(raw_run())
+        stranger = raw_job()
+        stranger["metadata"]["labels"][keys.SCHEDULED_JOB_LABEL] = "another"
+        world.store.put_job(stranger)
+        assert world.jobs() == {"job"}
+
+    def test_a_job_that_comes_before_its_run_is_found_by_its_label(self, world: World) -> None:
+        world.store.put_job(raw_job())
+        assert world.jobs() == {"job"}
+
+    def test_a_job_of_nobodys_is_passed_over(self, world: World) -> None:
+        stranger = raw_job()
+        del stranger["metadata"]["ownerReferences"]
+        world.store.put_job(stranger)
+        assert world.store.known() == []
+
+    def test_a_finished_job_that_goes_is_kept_until_its_outcome_is_recorded(self, world: World) -> None:
+        """ttlSecondsAfterFinished may be no more than an instant."""
+        world.store.put_run(raw_run(job="job", phase="Running"))
+        world.store.put_job(raw_job(done=True))
+        world.store.drop("job")
+        assert world.jobs() == {"job"}
+        world.store.put_run(raw_run(21, job="job", phase="Succeeded"))
+        assert world.jobs() == set()
+
+    def test_it_goes_with_its_run(self, world: World) -> None:
+        world.store.put_run(raw_run(job="job", phase="Running"))
+        world.store.put_job(raw_job(done=True))
+        world.store.drop("job")
+        world.store.drop("run")
+        assert world.jobs() == set()
+
+
+class TestLingering:
+    """A Job that vanishes before it has finished leaves pods behind for as long as their grace lasts."""
+
+    def lingering(self, world: World) -> frozenset[str]:
+        return world.store.snapshot(KEY).observations.lingering_jobs
+
+    def test_they_are_to_be_looked_for(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_job(raw_job(active=1))
+        world.store.drop("job")
+        assert self.lingering(world) == {"job"}
+
+    def test_a_finished_job_leaves_none(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_job(raw_job(done=True))
+        world.store.drop("job")
+        assert self.lingering(world) == frozenset()
+
+    def test_without_a_definition_nobody_cares(self, world: World) -> None:
+        world.store.put_run(raw_run())
+        world.store.put_job(raw_job(active=1))
+        world.store.drop("job")
+        assert self.lingering(world) == frozenset()
+
+    def test_they_outlive_their_run(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run(job="job", phase="Running"))
+        world.store.put_job(raw_job(active=1))
+        world.store.drop("job")
+        world.store.notes(KEY).pods["job"] = PodReport(1)
+        world.store.drop("run")
+        assert self.lingering(world) == {"job"}
+        assert world.store.snapshot(KEY).observations.pods == {"job": PodReport(1)}
+
+
+class TestNotes:
+    def test_they_are_forgotten_with_what_they_are_about(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run(job="job", phase="Running"))
+        notes = world.store.notes(KEY)
+        notes.refusals["run"] = Refusal("quota", permanent=False, retry_at=at("12:00"))
+        notes.absent_jobs.add("job")
+        notes.pods["job"] = PodReport(0)
+        world.store.drop("run")
+        seen = world.store.snapshot(KEY).observations
+        assert (seen.refusals, seen.absent_jobs, seen.pods) == ({}, frozenset(), {})
+
+    def test_a_definition_that_appears_is_not_absent_any_more(self, world: World) -> None:
+        world.store.put_run(raw_run())
+        world.store.notes(KEY).definition_absent = True
+        world.store.put_definition(raw_definition(HOURLY))
+        assert not world.store.snapshot(KEY).observations.definition_absent
+
+    def test_refused_pods_are_told_once(self, world: World) -> None:
+        world.store.put_job(raw_job())
+        before = len(world.changed)
+        for _ in range(3):
+            world.store.refuse_pods("job", "exceeded quota")
+        assert len(world.changed) == before + 1
+        assert world.store.snapshot(KEY).observations.pods_refused == {"job": "exceeded quota"}
+
+    def test_refused_pods_of_an_unknown_job_are_passed_over(self, world: World) -> None:
+        world.store.refuse_pods("unknown", "exceeded quota")
+        assert world.changed == []
+
+    def test_a_pod_that_is_let_in_ends_the_refusal(self, world: World) -> None:
+        world.store.put_job(raw_job(30))
+        world.store.refuse_pods("job", "exceeded quota")
+        world.store.put_job(raw_job(31, active=1))
+        assert world.store.snapshot(KEY).observations.pods_refused == {}
+
+    def test_a_snapshot_does_not_change_afterwards(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        snapshot = world.store.snapshot(KEY)
+        world.store.put_run(raw_run())
+        world.store.notes(KEY).taken_runs.add("x")
+        assert snapshot.runs == ()
+        assert snapshot.observations.taken_runs == frozenset()
+
+
+class TestTheRest:
+    def test_a_run_that_cannot_be_read_is_told_of_and_stops_nobody(self, world: World) -> None:
+        world.store.put_run(raw_run(name="odd", uid="odd", wonders=1))
+        world.store.put_run(raw_run())
+        assert world.unreadable == ["odd"]
+        assert world.runs() == {"run": "20"}
+
+    def test_sizes(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        world.store.put_job(raw_job())
+        assert world.store.sizes() == {"scheduledjobs": 1, "jobruns": 1, "jobs": 1}
+
+    def test_of_an_unknown_key_nothing_is_known(self, world: World) -> None:
+        snapshot = world.store.snapshot(Key("n", "nobody"))
+        assert (snapshot.definition, snapshot.runs, snapshot.jobs) == (None, (), ())
+        assert world.store.notes_of(Key("n", "nobody")) is None
+        assert world.store.known() == []
