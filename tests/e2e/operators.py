@@ -34,6 +34,13 @@ class OperatorProcess:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def freeze(self) -> None:
+        """Have it do nothing, as a machine that is paused does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """Ask it to end, and wait for that; the exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -54,7 +61,10 @@ class OperatorProcess:
 
 @dataclass
 class Operators:
-    """Starts operators that compete for one lease, and reads what they log."""
+    """Starts operators that compete for one lease, and reads what they log.
+
+    HTTP has no watch, so that probes are asked again and again; all else is waited for by a watch.
+    """
 
     cluster: Cluster
     api: Api
@@ -91,11 +101,19 @@ class Operators:
         pytest.fail(f"{operator.identity} did not get to lead within {START_SECONDS:.0f} s\n{self.tail()}")
 
     def until_ready(self, operator: OperatorProcess) -> None:
-        """Wait until /readyz says so: HTTP has no watch."""
+        """Wait until /readyz says so."""
         deadline = time.monotonic() + START_SECONDS
         while operator.probe("/readyz") != "ok\n":
             if time.monotonic() > deadline or not operator.running:
                 pytest.fail(f"{operator.identity} was not ready within {START_SECONDS:.0f} s\n{self.tail()}")
+            time.sleep(0.05)
+
+    def until_following(self, operator: OperatorProcess) -> None:
+        """Wait until its metrics say that it does not lead."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while "carillon_leader 0.0" not in operator.probe("/metrics"):
+            if time.monotonic() > deadline or not operator.running:
+                pytest.fail(f"{operator.identity} does not follow after {STOP_SECONDS:.0f} s\n{self.tail()}")
             time.sleep(0.05)
 
     def stop(self) -> None:

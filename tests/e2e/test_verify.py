@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 from tests.e2e import examples as files
@@ -85,7 +86,8 @@ def test_tampered_records_are_found(api: Api, operators: Operators) -> None:
         told = task(api, "verify", "--namespaces", files.NAMESPACE)
         assert told.returncode == FINDINGS
         assert f"trigger every-15s: the watermark {ahead} lies in the future" in told.stdout
-        assert re.search(rf"{job}: trigger every-15s: [12] of \d+ due times since", told.stdout), (told.stdout, before)
+        missing = re.search(rf"{job}: trigger every-15s: [12] of \d+ due times since", told.stdout)
+        assert missing, f"lost {lost}\n{told.stdout}\n{yaml.safe_dump(before)}"
     finally:
         repaired = {"history": before["history"], "triggers": before["triggers"]}
         api.patch("scheduledjobs", files.NAMESPACE, job, {"status": repaired}, "status")

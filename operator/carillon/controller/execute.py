@@ -222,6 +222,10 @@ class Executor:
         if found is not None and not found.message and self._last_words:
             words = await self._read_last_words(key.namespace, found)
         notes = self._store.notes(key)
+        if found is not None:
+            notes.last_words[action.job_uid] = (found, words)
+        else:  # the pod may be gone since the last look
+            found, words = notes.last_words.get(action.job_uid, (None, ""))
         notes.pods[action.job_uid] = report = pods.report(items, found, words)
         if not report.remaining:
             notes.lingering_jobs.discard(action.job_uid)

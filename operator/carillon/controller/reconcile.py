@@ -21,7 +21,7 @@ ROUNDS = 30
 """A key that is not settled after as many rounds is put off: a decision that never ends must not hold a worker."""
 UNWATCHED_INTERVAL = timedelta(seconds=5)
 """How often a Job is looked up that no watch tells of."""
-SHORTEST_PAUSE_SECONDS = 0.2
+SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_OUTAGE_SECONDS = 5.0
 """The API server is away or refuses: a due time waits no longer than this after it is back."""
 LONGEST_PARKING_SECONDS = 60.0

@@ -24,6 +24,7 @@ from carillon.engine.model import (
     Snapshot,
     TemplateCheck,
 )
+from carillon.engine.pods import Culprit
 from carillon.engine.read import read_definition, read_job, read_run
 
 Object = dict[str, Any]
@@ -43,6 +44,7 @@ class Notes:
     lingering_jobs: set[str] = field(default_factory=set)
     unwatched_jobs: set[str] = field(default_factory=set)
     pods: dict[str, PodReport] = field(default_factory=dict)
+    last_words: dict[str, tuple[Culprit | None, str]] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     pods_refused: dict[str, str] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ class Notes:
         for uid in uids:
             self.refusals.pop(uid, None)
             self.pods_refused.pop(uid, None)
+            self.last_words.pop(uid, None)
             if uid not in self.lingering_jobs:
                 self.absent_jobs.discard(uid)
                 self.pods.pop(uid, None)
@@ -169,8 +172,8 @@ class Store:
         key = Key(run.namespace, run.spec.scheduled_job)
         family = self._families.setdefault(key, _Family())
         family.runs[run.uid] = run
-        if run.finished:
-            self._forget_ended(family, run.uid)
+        for uid in [u for u, job in family.jobs.items() if u in self._buried and _told(run, job)]:
+            del family.jobs[uid]
         self._note(raw, key)
 
     def put_job(self, raw: Object) -> None:
@@ -233,10 +236,12 @@ class Store:
         run = family.runs.pop(uid, None)
         job = family.jobs.get(uid)
         owner = family.runs.get(job.run_uid) if job is not None else None
-        if job is None or job.holds_slot or owner is None or owner.finished:
-            family.jobs.pop(uid, None)
-        # Otherwise how the Job ended is still to be recorded (its time to live may be no more than an instant).
-        self._forget_ended(family, uid)
+        if job is not None and (owner is None or _told(owner, job)):
+            del family.jobs[uid]
+        # Otherwise it is still to be recorded that the Job was made, or how it ended.
+        if run is not None:
+            for ended in [u for u, other in family.jobs.items() if other.run_uid == uid and u in self._buried]:
+                del family.jobs[ended]
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
         if job is not None and job.holds_slot and family.definition is not None:
@@ -251,11 +256,6 @@ class Store:
         while len(self._buried) > _BURIED:
             self._buried.popitem(last=False)
         self._versions.pop(uid, None)
-
-    def _forget_ended(self, family: _Family, run_uid: str) -> None:
-        """Forget the Jobs of a run that are gone and were kept for its record."""
-        for uid in [u for u, job in family.jobs.items() if job.run_uid == run_uid and u in self._buried]:
-            del family.jobs[uid]
 
     def refuse_pods(self, job_uid: str, message: str) -> None:
         """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""
@@ -277,3 +277,8 @@ class Store:
         self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
         self._keys[metadata["uid"]] = key
         self._changed(key)
+
+
+def _told(run: Run, job: Job) -> bool:
+    """Whether the run's record has all that a Job which is gone can tell it."""
+    return job.run_uid == run.uid and (run.finished or (run.job_made and job.holds_slot))

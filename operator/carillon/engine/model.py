@@ -108,6 +108,8 @@ class Job:
     deleting: bool
     active: int
     """Pods pending or running, and those that are terminating."""
+    failing: bool
+    """Kubernetes has given it up and ends its pods: the last chance to hear what they said."""
     finished: bool
     succeeded: bool
     reason: str

@@ -41,6 +41,8 @@ def advance(
         return _vanished(run, observations, now)
     status = run.status if run.job_made else started(run, job.name, job.uid, job.created)
     stopping = replaced or status.reason == REPLACED
+    if job.failing and job.uid not in observations.pods:
+        return Progress(status, look_up=InspectPods(job.uid))
     if job.finished and not job.active:
         return _finished(status, job, timeout_seconds, observations)
     if stopping:

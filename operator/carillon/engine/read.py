@@ -158,6 +158,7 @@ def read_job(raw: Object) -> Job:
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         active=(status.get("active") or 0) + (status.get("terminating") or 0),
+        failing=any(c["type"] == "FailureTarget" and c["status"] == "True" for c in status.get("conditions") or ()),
         finished=finished is not None,
         succeeded=finished is not None and finished["type"] == "Complete",
         reason=(finished or {}).get("reason") or "",

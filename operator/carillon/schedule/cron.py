@@ -11,7 +11,7 @@ from carillon.schedule.days import DayRule
 from carillon.schedule.errors import ScheduleError, quoted, refusal
 from carillon.schedule.every import parse_every
 from carillon.schedule.fields import DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH, SECOND, FieldParser
-from carillon.schedule.offsets import offsets_of
+from carillon.schedule.offsets import STILL, offsets_of
 from carillon.schedule.pattern import CivilPattern
 from carillon.schedule.protocol import DaylightSaving, Schedule
 from carillon.schedule.runonce import RunOnce
@@ -31,8 +31,6 @@ _MACROS = {
 _KINDS = (SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
 _FIELDS_CURE = "write five: minute hour day-of-month month day-of-week, or six with seconds first"
 _WORD = re.compile(r"\S+")
-_STILL = frozenset({"UTC", "Etc/UTC"})
-"""Zones whose clocks never change: RunOnce is then the same as WallClock, and simpler."""
 
 
 def parse_cron(
@@ -85,7 +83,8 @@ def _parse(expression: str, time_zone: str | None, daylight_saving: DaylightSavi
     else:
         pattern, free_hours = _pattern(expression, hash_key)
     wall_clock = daylight_saving is DaylightSaving.WALL_CLOCK or free_hours
-    chosen = WallClock if wall_clock and zone_name not in _STILL else RunOnce
+    # Where the clocks never change the two are the same, and RunOnce is simpler.
+    chosen = WallClock if wall_clock and zone_name not in STILL else RunOnce
     return chosen(pattern, offsets_of(zone))
 
 

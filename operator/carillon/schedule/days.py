@@ -22,17 +22,10 @@ _LENGTHS = ((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), (31, 29, 31, 30, 3
 _MONTH_STARTS = tuple(tuple(accumulate(lengths, initial=0)) for lengths in _LENGTHS)
 _YEARS = range(1, 10_000)
 _YEAR_START = (0, *(date(year, 1, 1).toordinal() - EPOCH_ORDINAL for year in _YEARS), LAST_DAY + 1)
-_YEAR_KIND = (
-    0,
-    *(7 * calendar.isleap(year) + (start + 4) % 7 for year, start in zip(_YEARS, _YEAR_START[1:], strict=False)),
-)
+# Sunday is 0: the epoch was a Thursday.
+_YEAR_KIND = (0, *(7 * calendar.isleap(year) + (_YEAR_START[year] + 4) % 7 for year in _YEARS))
 _INDEX = tuple(range(-1, 366))
 """The integers of the tables below, so that thousands of rules share them."""
-
-
-def weekday(day: int) -> int:
-    """Weekday of a day, Sunday is 0: the epoch was a Thursday."""
-    return (day + 4) % 7
 
 
 class YearTable(NamedTuple):

@@ -27,7 +27,8 @@ _STEP = 3 * DAY
 _FIRST = (FIRST_DAY + 3) * DAY
 _LAST = (LAST_DAY - 3) * DAY
 NEVER = 1 << 62
-_FIXED = frozenset({"UTC", "Etc/UTC"})
+STILL = frozenset({"UTC", "Etc/UTC"})
+"""Zones whose clocks never change, known by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Offsets:
 
     def transitions(self, after: int, through: int) -> Iterator[tuple[Block, int]]:
         """Walk the transitions in (after, through]: the block, and the index of the stretch that begins there."""
-        if self.zone.key in _FIXED:
+        if self.zone.key in STILL:
             return
         for number in range(after >> BLOCK, (through >> BLOCK) + 1):
             low, high = max(after, (number << BLOCK) - 1), min(through, ((number + 1) << BLOCK) - 1)
@@ -86,7 +87,7 @@ class Offsets:
 
     def _stretches(self, number: int) -> list[tuple[int, int]]:
         begin, end = (number << BLOCK) - _OVERLAP, ((number + 1) << BLOCK) + _OVERLAP
-        if self.zone.key in _FIXED:
+        if self.zone.key in STILL:
             return [(begin, 0), (end, 0)]
         end += (begin - end) % _STEP
         samples = self._ask(range(begin, end + 1, _STEP))
