@@ -69,7 +69,7 @@ cluster-down: ## End it, and leave nothing behind
 	@hack/cluster/down --name $(CLUSTER)
 
 image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
-	@hack/cluster/build-image
+	@hack/cluster/build-image --output carillon.tar
 
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)

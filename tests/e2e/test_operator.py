@@ -40,7 +40,7 @@ def test_no_due_time_is_lost_or_doubled(api: Api, operators: Operators, namespac
         leader = operators.leader
         if misfortune != KILLED:
             operators.until_ready(operators.start(wait=False))
-        _sleep_until(_next_due(now() + timedelta(seconds=0.5)) + timedelta(seconds=offset))
+        _sleep_until(_next_due(now() + timedelta(seconds=0.2)) + timedelta(seconds=offset))
         if misfortune == FROZEN:
             leader.freeze()
             operators.until_leading(operators.leader)

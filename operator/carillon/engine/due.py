@@ -194,15 +194,18 @@ def next_due(definition: Definition, marks: Iterable[TriggerStatus], now: dateti
 def coalesce(
     definition: Definition, marks: Iterable[TriggerStatus], recorded: tuple[Skip, ...], new: Iterable[Skip]
 ) -> tuple[Skip, ...]:
-    """Add new skips to the recorded ones, newest first; neighbours in the schedule with one reason share a line."""
-    schedules = {trigger.name: trigger.schedule for trigger, _ in anchored(definition, marks)}
+    """Add new skips to the recorded ones, newest first.
+
+    Neighbours in the schedule with one reason share a line, as far as the trigger has counted since: an edit or a
+    resume begins a new one.
+    """
+    pairs = {trigger.name: (trigger.schedule, mark.since) for trigger, mark in anchored(definition, marks)}
     lines = list(recorded)
     for skip in new:
         index = next((i for i, line in enumerate(lines) if line.trigger == skip.trigger), None)
-        schedule = schedules.get(skip.trigger)
-        if index is not None and schedule is not None:
-            line = lines[index]
-            if line.reason == skip.reason and schedule.next_after(line.to) == skip.from_:
+        if index is not None and skip.trigger in pairs:
+            line, (schedule, since) = lines[index], pairs[skip.trigger]
+            if line.reason == skip.reason and line.from_ > since and schedule.next_after(line.to) == skip.from_:
                 skip = line.model_copy(update={"to": skip.to, "count": line.count + skip.count})
                 del lines[index]
         lines.insert(0, skip)
@@ -246,7 +249,7 @@ def _lines(
     """One line for each stretch of due times in (after, through] between those already accounted for."""
     lines: list[Skip] = []
     start = after
-    for end in (*accounted, None):
+    for end in (*(instant for instant in accounted if names_instant(trigger, instant)), None):
         last = through if end is None else end - timedelta(seconds=1)
         count = trigger.schedule.count(start, last) if last > start else 0
         if count:

@@ -425,6 +425,12 @@ class Simulation:
             if self.ledger.runs[raw["metadata"]["uid"]].recorded
         ]
 
+    def recorded_jobs(self) -> list[str]:
+        """Names of the Jobs of which the record of their run speaks."""
+        runs = self.cluster.objects[JOB_RUNS].values()
+        told = {step["job"] for raw in runs for step in raw["status"].get("steps", ()) if "job" in step}
+        return [name for name in self.cluster.objects[JOBS] if name in told]
+
     def phases(self) -> dict[str, str]:
         """Phase of every JobRun there is."""
         return {name: raw["status"].get("phase", "") for name, raw in self.cluster.objects[JOB_RUNS].items()}

@@ -393,6 +393,21 @@ class TestCoalescing:
             "t0 09:00:00-10:00:00 x2 ConcurrencyForbid",
         ]
 
+    def test_an_edit_or_a_resume_begins_a_line(self) -> None:
+        before = self.line("10:00", "11:00", 2, "ConcurrencyForbid")
+        definition = a_definition(HOURLY, since="11:30", handled="11:30", status={"skips": [before]})
+        run = a_run("08:00", "Running")
+        assert skipped(decide(snapshot(definition, run, a_job(run, active=1)), at("12:00")), definition) == [
+            "t0 12:00:00 ConcurrencyForbid",
+            "t0 10:00:00-11:00:00 x2 ConcurrencyForbid",
+        ]
+
+    def test_a_run_of_another_trigger_does_not_cut_a_summary_in_two(self) -> None:
+        status = {"suspendedSince": stamp("09:30")}
+        definition = a_definition(HOURLY, "15 10 * * *", handled="09:30", status=status)
+        plan = decide(snapshot(definition, a_run("10:15", "Succeeded", ended="10:16")), at("12:30"))
+        assert skipped(plan, definition) == ["t0 10:00:00-12:00:00 x3 Suspended"]
+
     def test_the_line_of_another_trigger_does_not_come_between(self) -> None:
         lines = (
             self.line("11:30", "11:30", 1, "ConcurrencyForbid", "t1"),

@@ -29,7 +29,7 @@ class Told:
 
     async def until(self, *words: str) -> None:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(self.words) < len(words):  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
         finally:
