@@ -47,7 +47,7 @@ class Believed:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -130,7 +130,7 @@ async def test_the_server_ends_a_stream_in_time_with_a_bookmark(client: Client, 
     seen = [
         kind
         async for kind, item in client.watch(
-            CONFIG_MAPS, namespace, resource_version=version, timeout_seconds=4, label_selector="no=such"
+            CONFIG_MAPS, namespace, resource_version=version, timeout_seconds=10, label_selector="no=such"
         )
     ]
     assert set(seen) == {"BOOKMARK"}

@@ -124,20 +124,26 @@ class MemoryClient:
         return ""
 
     async def _write(self, what: str, effect: Callable[[], Answer]) -> Answer:
+        """Carry a write out, or let happen to it what is planned; what the API server refuses does not count."""
         await _GiveWay()
-        self._writes.count += 1
-        fault = self._writes.faults.get(self._writes.count)
-        self._writes.log.append(f"{self._cluster.now:%H:%M:%S} {what}{f' ({fault})' if fault else ''}")
+        fault = self._writes.faults.get(self._writes.count + 1)
+        if fault in (Fault.DIE_BEFORE, Fault.LOSE_REQUEST):
+            self._note(what, fault)
         if fault is Fault.DIE_BEFORE:
             raise Died
         if fault is Fault.LOSE_REQUEST:
             raise Unreachable("the connection was reset")
         answer = effect()
+        self._note(what, fault)
         if fault is Fault.DIE_AFTER:
             raise Died
         if fault is Fault.LOSE_ANSWER:
             raise Unreachable("the connection was reset")
         return answer
+
+    def _note(self, what: str, fault: Fault | None) -> None:
+        self._writes.count += 1
+        self._writes.log.append(f"{self._cluster.now:%H:%M:%S} {what}{f' ({fault})' if fault else ''}")
 
 
 class Process:
