@@ -48,7 +48,7 @@ def test_manual_runs_have_no_due_time(api: Api, namespace: str) -> None:
 @together
 def test_error_outlives_the_pod(api: Api, namespace: str) -> None:
     """Exit code and last words are in the run, and in the definition's history, when pod and Job are gone."""
-    script = "echo working; echo 'no space left on /data' >&2; exit 3"
+    script = "exec >&2; echo working; echo 'no space left on /data'; exit 3"
     api.create("scheduledjobs", namespace, scheduled_job("fails", script))
     run = api.run_now(namespace, "fails")
     status = api.until_finished(namespace, run)

@@ -47,6 +47,10 @@ class Line:
     count: int
     reason: str
 
+    def __str__(self) -> str:
+        span = f"{self.first:%H:%M:%S}" + (f"-{self.last:%H:%M:%S} x{self.count}" if self.count > 1 else "")
+        return f"{self.trigger} {span} {self.reason}"
+
 
 class Ledger:
     """Watches a cluster, and raises AssertionError when a promise of the design is broken."""
@@ -218,6 +222,11 @@ class Ledger:
     def _policy(self, definition_uid: str) -> str:
         spec = self.definitions[definition_uid].spec
         return spec.concurrency.policy.value if spec is not None else "Allow"
+
+    def told(self) -> tuple[list[str], list[str]]:
+        """What became of every run and of every due time that was skipped."""
+        runs = [f"{f'{r.due:%H:%M}' if r.due else r.trigger or r.name} {r.phase}" for r in self.runs.values()]
+        return runs, [str(line) for lines in self.lines.values() for line in lines]
 
     # At rest
 

@@ -187,24 +187,52 @@ def runs_refused(sim: Simulation) -> None:
     sim.until("12:06:00")
 
 
-STORIES: tuple[Story, ...] = (
-    every_minute,
-    forbid,
-    allow,
-    replace,
-    two_triggers,
-    suspend_and_resume,
-    edit,
-    downtime,
-    downtime_with_a_deadline,
-    downtime_with_a_late_end,
-    auto_start,
-    run_now,
-    failures,
-    a_run_is_deleted,
-    recreated,
-    foreign_names,
-    invalid_and_mended,
-    refused,
-    runs_refused,
-)
+def burst(sim: Simulation) -> None:
+    """More manual runs in one second than history has lines."""
+    sim.job_seconds = 30
+    sim.apply(history={"succeeded": 1, "failed": 1})
+    for number in range(21):
+        sim.cluster.create(JOB_RUNS, sim.manual_run(f"r{number:02}"))
+    sim.work()
+    sim.run_now("last")
+    sim.advance(40)
+
+
+STORIES: dict[Story, tuple[list[str], list[str]]] = {
+    every_minute: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
+    forbid: (
+        ["12:01 Succeeded", "12:03 Succeeded", "12:05 Running"],
+        ["t0 12:02:00 ConcurrencyForbid", "t0 12:04:00 ConcurrencyForbid"],
+    ),
+    allow: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:04 Running"], []),
+    replace: (["12:01 Stopped", "12:02 Stopped", "12:03 Running"], []),
+    two_triggers: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:04 Succeeded"], []),
+    suspend_and_resume: (["12:01 Succeeded", "12:06 Succeeded"], ["t0 12:02:00-12:05:00 x4 Suspended"]),
+    edit: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
+    downtime: (
+        ["12:01 Succeeded", "12:11 Succeeded", "12:12 Succeeded"],
+        ["t0 12:02:00-12:10:00 x9 CatchUp", "t1 12:05:00-12:10:00 x2 CatchUp"],
+    ),
+    downtime_with_a_deadline: (
+        ["12:01 Succeeded", "12:11 Succeeded", "12:12 Succeeded"],
+        ["t0 12:02:00-12:08:00 x7 DeadlineExceeded", "t0 12:09:00-12:10:00 x2 CatchUp"],
+    ),
+    downtime_with_a_late_end: (["12:05 Succeeded", "12:10 Succeeded", "12:15 Succeeded"], []),
+    auto_start: (["autoStart Succeeded", "autoStart Succeeded"], []),
+    run_now: (["first Succeeded", "second Skipped", "refused Skipped", "forced Succeeded", "stray Skipped"], []),
+    failures: (["12:01 Failed", "12:02 Failed", "12:03 Running"], []),
+    a_run_is_deleted: (["12:01 Running", "12:02 Running"], []),
+    recreated: (["12:01 Running", "12:02 Succeeded"], []),
+    foreign_names: (["sweep-1773144060 Succeeded", "12:01 Succeeded", "12:02 Succeeded"], []),
+    invalid_and_mended: (["12:01 Succeeded", "12:04 Succeeded"], ["t0 12:02:00-12:03:00 x2 Invalid"]),
+    refused: (
+        ["12:01 Succeeded", "12:03 Succeeded", "12:04 Failed", "12:05 Succeeded"],
+        ["t0 12:02:00 ConcurrencyForbid"],
+    ),
+    runs_refused: (
+        ["12:02 Succeeded", "12:05 Succeeded", "12:06 Running"],
+        ["t0 12:01:00 CatchUp", "t0 12:03:00-12:04:00 x2 CatchUp", "t1 12:04:00 CatchUp"],
+    ),
+    burst: (["r00 Succeeded", *(f"r{number:02} Skipped" for number in range(1, 21)), "last Skipped"], []),
+}
+"""What comes of each where nothing fails: the runs, and the due times that were skipped."""

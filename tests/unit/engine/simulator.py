@@ -290,10 +290,15 @@ class Simulation:
 
     def run_now(self, run: str, *, name: str = "sweep", **spec: Any) -> None:
         """Create a JobRun."""
+        self.cluster.create(JOB_RUNS, self.manual_run(run, name=name, **spec))
+        self.work()
+
+    @staticmethod
+    def manual_run(run: str, *, name: str = "sweep", **spec: Any) -> Body:
+        """A JobRun as people write it."""
         metadata = {"name": run, "namespace": NAMESPACE}
         body = {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "metadata": metadata}
-        self.cluster.create(JOB_RUNS, {**body, "spec": {"scheduledJob": name, **spec}})
-        self.work()
+        return {**body, "spec": {"scheduledJob": name, **spec}}
 
     def delete(self, resource: Resource, name: str) -> None:
         """Delete an object, with background propagation."""
