@@ -14,9 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 REPOSITORY = Path(__file__).parents[1]
 CURRENT = "current"
+
+# structlog's own default draws tracebacks with every local variable: seconds for each, when a state machine fails.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(),
+    ]
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from datetime import datetime
 
 from carillon.engine.model import Key
 
+SLACK = 64
+"""The heap is made anew when it holds more replaced entries than live ones and these."""
+
 
 class Agenda:
     """At most one live entry a key; one that was replaced stays in the heap and is passed over when it surfaces."""
@@ -23,6 +26,9 @@ class Agenda:
         elif self._wanted.get(key) != when:
             self._wanted[key] = when
             heapq.heappush(self._heap, (when, key))
+            if len(self._heap) > 2 * len(self._wanted) + SLACK:
+                self._heap = [(moment, wanted) for wanted, moment in self._wanted.items()]
+                heapq.heapify(self._heap)
 
     def bring_forward(self, key: Key, when: datetime) -> None:
         """Look at the key at `when`, unless that is later than the moment noted before."""

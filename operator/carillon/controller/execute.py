@@ -126,6 +126,21 @@ class Executor:
             case _:
                 pass
 
+    async def look_for(self, key: Key, action: plans.CreateRun | plans.CreateJob) -> None:
+        """Learn whether a create has had its effect whose answer was lost: nothing may be decided on its absence."""
+        resource = JOB_RUNS if isinstance(action, plans.CreateRun) else JOBS
+        try:
+            raw = await self._client.get(resource, key.namespace, action.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return
+        if isinstance(action, plans.CreateRun):
+            if self._same_run(raw, action.body):
+                self._store.put_run(raw)
+        elif controller_uid(raw, "JobRun") == action.run_uid:
+            self._store.put_job(raw)
+
     async def _read_again_run(self, key: Key, name: str) -> None:
         try:
             self._store.put_run(await self._client.get(JOB_RUNS, key.namespace, name))

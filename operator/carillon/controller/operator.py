@@ -58,7 +58,9 @@ class Operator:
         self._namespaces: tuple[str | None, ...] = settings.watch_namespaces or (None,)
         self._agenda = Agenda()
         self._queue = WorkQueue()
-        self._store = Store(changed=lambda key: self._worker.changed(key), unreadable=self._report_unreadable)
+        self._store = Store(
+            changed=lambda key: self._worker.changed(key), unreadable=self._report_unreadable, clock=utc_now
+        )
         self._recorder = Recorder(client, identity=settings.identity)
         executor = Executor(
             client=client,

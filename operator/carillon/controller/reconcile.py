@@ -1,5 +1,6 @@
 """One key at a time: decide, carry out, decide again until there is nothing to do."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Reconciler:
         self._clock = clock
         self._put_offs: dict[Key, _PutOff] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
+        self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob]] = {}
 
     async def reconcile(self, key: Key) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
@@ -87,6 +89,7 @@ class Reconciler:
         else:
             if settled:
                 self._put_offs.pop(key, None)
+                self._store.tidy(key)
             notes = self._store.notes_of(key)
             if notes is not None and notes.unwatched_jobs:
                 self._agenda.bring_forward(key, self._clock() + UNWATCHED_INTERVAL)
@@ -95,6 +98,10 @@ class Reconciler:
 
     async def _settle(self, key: Key) -> bool:
         self._expire_notes(key)
+        while self._unanswered.get(key):
+            await self._executor.look_for(key, self._unanswered[key][-1])
+            self._unanswered[key].pop()
+        self._unanswered.pop(key, None)
         for _ in range(ROUNDS):
             plan = decide(self._store.snapshot(key), self._clock())
             self._agenda.set(key, plan.wake_at)
@@ -132,6 +139,10 @@ class Reconciler:
         """Carry out one action; False when the plan is out of date and has to be made anew."""
         try:
             await self._executor.execute(key, action)
+        except (Unreachable, asyncio.CancelledError):
+            if isinstance(action, plans.CreateRun | plans.CreateJob):
+                self._unanswered.setdefault(key, []).append(action)
+            raise
         except ApiError as error:
             if not (error.conflict or (error.not_found and isinstance(action, plans.Write | plans.AdoptRun))):
                 raise

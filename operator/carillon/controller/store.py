@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     Definition,
     Job,
@@ -46,6 +47,7 @@ class Notes:
     pods: dict[str, PodReport] = field(default_factory=dict)
     last_words: dict[str, tuple[Culprit | None, str]] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    deleted_runs: dict[str, Run] = field(default_factory=dict)
     pods_refused: dict[str, str] = field(default_factory=dict)
 
     def forget(self, *uids: str) -> None:
@@ -69,6 +71,7 @@ class Notes:
             lingering_jobs=frozenset(self.lingering_jobs),
             pods=dict(self.pods),
             refusals=dict(self.refusals),
+            deleted_runs=tuple(self.deleted_runs.values()),
             pods_refused=dict(self.pods_refused),
         )
 
@@ -90,9 +93,16 @@ class _Family:
 class Store:
     """Definitions, runs and Jobs as last seen; calls `changed` with the key of what changed."""
 
-    def __init__(self, changed: Callable[[Key], None], unreadable: Callable[[Object, str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        changed: Callable[[Key], None],
+        unreadable: Callable[[Object, str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
         self._changed = changed
         self._unreadable = unreadable
+        self._clock = clock
         self._families: dict[Key, _Family] = {}
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
@@ -204,6 +214,22 @@ class Store:
         self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
         self._keys[job.uid] = key
 
+    def tidy(self, key: Key) -> None:
+        """Forget the notes that no decision needs any more."""
+        family = self._families.get(key)
+        if family is None or family.notes is None:
+            return
+        notes = family.notes
+        told = {line.uid for line in family.definition.status.history} if family.definition is not None else set()
+        notes.deleted_runs = {uid: run for uid, run in notes.deleted_runs.items() if uid not in told}
+        recorded_jobs = {step.job_uid for run in family.runs.values() for step in run.status.steps}
+        needed = recorded_jobs | family.jobs.keys() | notes.lingering_jobs
+        notes.absent_jobs &= needed
+        notes.pods = {uid: report for uid, report in notes.pods.items() if uid in needed}
+        notes.last_words = {uid: words for uid, words in notes.last_words.items() if uid in needed}
+        if family.empty:
+            del self._families[key]
+
     def mark_deleting(self, key: Key, job_uid: str) -> None:
         """Note that a Job is being deleted, until the watch says so."""
         family = self._families.get(key)
@@ -242,6 +268,8 @@ class Store:
         if run is not None:
             for ended in [u for u, other in family.jobs.items() if other.run_uid == uid and u in self._buried]:
                 del family.jobs[ended]
+        if run is not None and family.definition is not None and run.owner_uid == family.definition.uid:
+            self._keep_deleted(key, family.definition, run)
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
         if job is not None and job.holds_slot and family.definition is not None:
@@ -250,6 +278,11 @@ class Store:
         if family.empty:
             del self._families[key]
         self._changed(key)
+
+    def _keep_deleted(self, key: Key, definition: Definition, run: Run) -> None:
+        if not (run.finished and recorded(definition.status, run)):
+            at = self._clock().replace(microsecond=0)
+            self.notes(key).deleted_runs[run.uid] = deleted(run, definition.status.recorded_through, at)
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None

@@ -106,6 +106,7 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
 def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
     observations = snapshot.observations
     runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
+    deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
     jobs = jobs_of(runs, snapshot.jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, snapshot.jobs, observations)
@@ -116,7 +117,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run = _auto_start(definition, runs, draft, now)
     busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(runs, draft.statuses))
-    resolution, suspended_since = _due_times(definition, runs, busy, now)
+    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, now)
     draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
 
     verdict = None if definition.invalid else template_verdict(definition, observations)
@@ -130,6 +131,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.statuses[run.uid] = dated(run, draft.statuses[run.uid], persisted.recorded_through)
     _write_runs(definition, runs, draft)
     currents = [Current(run, draft.statuses[run.uid]) for run in runs]
+    currents += [Current(run, run.status) for run in deleted]
     status = summarise(
         definition,
         currents=currents,

@@ -15,6 +15,7 @@ from carillon.engine.model import Run
 
 HISTORY_LINES = 20
 HISTORY_MESSAGE_LENGTH = 256
+RUN_DELETED = "RunDeleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,21 @@ def dated(run: Run, status: JobRunStatus, through: datetime | None) -> JobRunSta
     if run.finished or ended is None or through is None or ended > through:
         return status
     return status.model_copy(update={"completion_time": through + timedelta(seconds=1)})
+
+
+def deleted(run: Run, through: datetime | None, at: datetime) -> Run:
+    """Say how a run ended whose JobRun somebody has deleted, so that its due time stays accounted for.
+
+    Args:
+        run: the run as last seen.
+        through: recordedThrough of the definition.
+        at: when the deletion was seen, in whole seconds.
+    """
+    if run.finished:
+        return run
+    phase = Phase.STOPPED if run.job_made else Phase.SKIPPED
+    update = {"phase": phase.value, "reason": RUN_DELETED, "message": "the JobRun was deleted", "completion_time": at}
+    return replace(run, status=dated(run, run.status.model_copy(update=update), through))
 
 
 def record(

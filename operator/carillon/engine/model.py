@@ -173,6 +173,8 @@ class Observations:
     """By UID of the Job."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     """By UID of the run."""
+    deleted_runs: tuple[Run, ...] = ()
+    """Runs that somebody has deleted before the definition's status told of them, with how they ended."""
     pods_refused: Mapping[str, str] = field(default_factory=dict)
     """By UID of the Job: why Kubernetes refuses its pods, from the Job's own events."""
 

@@ -66,7 +66,9 @@ class FakeExecutor:
 class World:
     def __init__(self) -> None:
         self.now = at("12:00:30")
-        self.store = Store(lambda key: self.queue.add(key), lambda raw, why: None)
+        self.store = Store(
+            changed=lambda key: self.queue.add(key), unreadable=lambda raw, why: None, clock=lambda: self.now
+        )
         self.queue = WorkQueue()
         self.agenda = Agenda()
         self.executor = FakeExecutor(self.store)

@@ -51,7 +51,11 @@ class World:
     def __init__(self) -> None:
         self.changed: list[Key] = []
         self.unreadable: list[str] = []
-        self.store = Store(self.changed.append, lambda raw, why: self.unreadable.append(raw["metadata"]["name"]))
+        self.store = Store(
+            changed=self.changed.append,
+            unreadable=lambda raw, why: self.unreadable.append(raw["metadata"]["name"]),
+            clock=lambda: at("12:30"),
+        )
 
     def definition(self) -> Definition | None:
         return self.store.snapshot(KEY).definition

@@ -113,8 +113,13 @@ class Ledger:
             assert mark.handled_through >= previous.handled_through, f"{mark.name}: the watermark went back"
             assert mark.handled_through <= self._cluster.now, f"{mark.name}: the watermark lies in the future"
             self._check_accounted(new.uid, bound(trigger, previous), previous.handled_through, mark.handled_through)
-        for uid in {line.uid for line in new.status.history} - {line.uid for line in old.status.history}:
-            run = self.runs[uid]
+        known = {line.uid for line in old.status.history}
+        for line in new.status.history:
+            if line.uid in known:
+                continue
+            run = self.runs[line.uid]
+            if run.gone and run.phase not in FINISHED:
+                run.phase = line.phase
             assert not run.recorded, f"{run.name} is in history a second time"
             assert run.phase in FINISHED, f"{run.name} is in history and not finished"
             run.recorded = True

@@ -221,7 +221,7 @@ STORIES: dict[Story, tuple[list[str], list[str]]] = {
     auto_start: (["autoStart Succeeded", "autoStart Succeeded"], []),
     run_now: (["first Succeeded", "second Skipped", "refused Skipped", "forced Succeeded", "stray Skipped"], []),
     failures: (["12:01 Failed", "12:02 Failed", "12:03 Running"], []),
-    a_run_is_deleted: (["12:01 Running", "12:02 Running"], []),
+    a_run_is_deleted: (["12:01 Stopped", "12:02 Running"], []),
     recreated: (["12:01 Running", "12:02 Succeeded"], []),
     foreign_names: (["sweep-1773144060 Succeeded", "12:01 Succeeded", "12:02 Succeeded"], []),
     invalid_and_mended: (["12:01 Succeeded", "12:04 Succeeded"], ["t0 12:02:00-12:03:00 x2 Invalid"]),

@@ -157,7 +157,7 @@ class Process:
         self._lagging = lagging
         self.agenda = Agenda()
         self.queue = WorkQueue()
-        self.store = Store(changed=lambda key: self.queue.add(key), unreadable=_refuse)
+        self.store = Store(changed=lambda key: self.queue.add(key), unreadable=_refuse, clock=lambda: cluster.now)
         executor = Executor(
             client=cast(Client, MemoryClient(cluster, writes)),
             store=self.store,

@@ -17,7 +17,7 @@ def play(story: Story, faults: dict[int, Fault]) -> Simulation:
     sim = Simulation(faults=faults)
     story(sim)
     sim.settle()
-    if story is not a_run_is_deleted:  # of that one, no record is left
+    if story is not a_run_is_deleted or not faults:  # who deletes a record while nobody looks leaves none
         assert sim.verify() == []
     return sim
 

@@ -99,9 +99,12 @@ class People(RuleBasedStateMachine):
         self.sim.writes.faults[self.sim.writes.count + after] = fault
 
     @rule(data=st.data())
-    def somebody_deletes_a_finished_run(self, data: st.DataObject) -> None:
-        if names := self.sim.clearable():
-            self.sim.delete(JOB_RUNS, data.draw(st.sampled_from(names)))
+    def somebody_deletes_a_run(self, data: st.DataObject) -> None:
+        """One that is recorded, or any while an operator looks: what it sees last, it records (design 3.2)."""
+        watched = self.sim.process is not None and not self.lagging and not self.sim.writes.faults
+        runs = [*self.sim.phases()] if watched else self.sim.clearable()
+        if runs:
+            self.sim.delete(JOB_RUNS, data.draw(st.sampled_from(runs)))
 
     @invariant()
     def the_clock_goes_on(self) -> None:
