@@ -1,4 +1,4 @@
-"""A create whose answer was lost may have had its effect: nothing is decided on its absence before it was looked for."""
+"""A create whose answer was lost may have had its effect: nothing is decided before it was looked for."""
 
 import pytest
 
