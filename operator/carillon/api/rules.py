@@ -94,6 +94,12 @@ SCHEDULED_JOB_RULES = (
         reason="FieldValueForbidden",
     ),
     Rule(
+        path="spec.triggers.items",
+        rule="!has(self.startAt) || !has(self.endAt) || timestamp(self.startAt) <= timestamp(self.endAt)",
+        message="endAt lies before startAt; exchange them",
+        field_path=".endAt",
+    ),
+    Rule(
         path="spec.triggers.items.cron",
         rule=f"self.matches(r'{CRON_SHAPE}')",
         message="write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *, "
@@ -111,6 +117,11 @@ SCHEDULED_JOB_RULES = (
         path="spec.triggers.items.at",
         rule=f"self.matches(r'{INSTANT_SHAPE}')",
         message="write an instant with its offset, for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00",
+    ),
+    Rule(
+        path="spec.exclude.windows.items.cron",
+        rule=f"self.matches(r'{CRON_SHAPE}')",
+        message="write five fields (minute hour day-of-month month day-of-week), for example 0 8 * * MON-FRI",
     ),
     Rule(
         path="spec.jobTemplate",
@@ -136,6 +147,14 @@ SCHEDULED_JOB_RULES = (
     ),
 )
 
+CALENDAR_RULES = (
+    Rule(
+        path="spec.windows.items.cron",
+        rule=f"self.matches(r'{CRON_SHAPE}')",
+        message="write five fields (minute hour day-of-month month day-of-week), for example 0 8 * * MON-FRI",
+    ),
+)
+
 JOB_RUN_RULES = (
     Rule(
         path="spec",
@@ -144,15 +163,15 @@ JOB_RUN_RULES = (
     ),
     Rule(
         path="spec",
-        rule="self.trigger.type != 'Periodic' || has(self.scheduledTime)",
-        message="set the due time of the Periodic run, or leave trigger out for a manual run",
+        rule="self.trigger.type == 'Manual' || has(self.scheduledTime)",
+        message="set the due time of the Periodic or Backfill run, or leave trigger out for a manual run",
         field_path=".scheduledTime",
         reason="FieldValueRequired",
     ),
     Rule(
         path="spec",
         rule="self.trigger.type != 'Manual' || !has(self.scheduledTime)",
-        message="remove it; a Manual run starts now, and only Periodic runs have a due time",
+        message="remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
         field_path=".scheduledTime",
         reason="FieldValueForbidden",
     ),
