@@ -50,7 +50,14 @@ class Closures(ApiModel):
         default=(),
         max_length=366,
         description='Civil days of the trigger\'s time zone (UTC where it has none). Example: "2026-12-24".',
-        json_schema_extra={"items": {"type": "string", "maxLength": 10, "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}},
+        json_schema_extra={
+            "items": {
+                "type": "string",
+                "description": "A civil day.",
+                "maxLength": 10,
+                "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+            }
+        },
     )
     windows: tuple[Window, ...] = Field(
         default=(), max_length=16, description="Recurring stretches of time, for example office hours."
@@ -64,5 +71,7 @@ class Exclude(Closures):
         default=(),
         max_length=8,
         description="Names of Calendars in the same namespace, whose exclusions are added.",
-        json_schema_extra={"items": {"type": "string", "minLength": 1, "maxLength": 253}},
+        json_schema_extra={
+            "items": {"type": "string", "description": "Name of a Calendar.", "minLength": 1, "maxLength": 253}
+        },
     )

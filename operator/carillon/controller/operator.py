@@ -31,7 +31,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder
 from carillon.kube.follow import Follower
-from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -99,6 +99,13 @@ class Operator:
     def _follow(self, namespace: str | None) -> list[Follower]:
         store = self._store
         return [
+            Follower(
+                self._client,
+                CALENDARS,
+                namespace,
+                on_object=store.put_calendar,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+            ),
             Follower(
                 self._client,
                 JOB_RUNS,
@@ -189,7 +196,7 @@ class Operator:
             except (ApiError, Unreachable) as error:
                 why = str(error)
             else:
-                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural} <= served:
+                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural, CALENDARS.plural} <= served:
                     log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
                     return
                 why = f"the CustomResourceDefinitions of {GROUP}/{VERSION} are not installed"

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from carillon.api import keys
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
+    Calendar,
+    CalendarKey,
     Definition,
     Job,
     Key,
@@ -24,9 +26,11 @@ from carillon.engine.model import (
     Run,
     Snapshot,
     TemplateCheck,
+    WorkKey,
 )
+from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
-from carillon.engine.read import read_definition, read_job, read_run
+from carillon.engine.read import NO_CALENDARS, read_calendar, read_definition, read_job, read_run
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -96,7 +100,7 @@ class Store:
     def __init__(
         self,
         *,
-        changed: Callable[[Key], None],
+        changed: Callable[[WorkKey], None],
         unreadable: Callable[[Object, str], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -107,6 +111,8 @@ class Store:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
+        self._calendars: dict[str, dict[str, Calendar]] = {}
+        self._calendar_keys: dict[str, CalendarKey] = {}
 
     def known(self) -> list[Key]:
         """Every key about which something is known."""
@@ -154,7 +160,7 @@ class Store:
         """Take in a ScheduledJob."""
         if self._stale(raw):
             return
-        definition = read_definition(raw)
+        definition = read_definition(raw, self._calendars.get(raw["metadata"]["namespace"], NO_CALENDARS))
         family = self._families.setdefault(definition.key, _Family())
         known = family.definition
         if known is not None and known.uid != definition.uid:
@@ -164,11 +170,60 @@ class Store:
             self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
         family.definition = definition
+        self._tell_calendars(known, definition)
         if definition.unreadable_status:
             self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
             family.notes.definition_absent = False
         self._note(raw, definition.key)
+
+    def put_calendar(self, raw: Object) -> None:
+        """Take in a Calendar; the definitions that name it are planned anew."""
+        if self._stale(raw):
+            return
+        calendar = read_calendar(raw)
+        key = CalendarKey(*calendar.key)
+        before = self.calendar(key)
+        if before is not None and before.uid != calendar.uid:
+            self.drop(before.uid)
+        self._calendars.setdefault(key.namespace, {})[key.name] = calendar
+        self._versions[calendar.uid] = int(calendar.resource_version)
+        self._calendar_keys[calendar.uid] = key
+        if before is None or (before.spec, before.invalid) != (calendar.spec, calendar.invalid):
+            self._plan_anew(key)
+        self._changed(key)
+
+    def calendar(self, key: CalendarKey) -> Calendar | None:
+        """The Calendar of that name."""
+        return self._calendars.get(key.namespace, {}).get(key.name)
+
+    def calendars(self) -> list[CalendarKey]:
+        """Every Calendar."""
+        return list(self._calendar_keys.values())
+
+    def users_of(self, key: CalendarKey) -> list[Definition]:
+        """The definitions that name a Calendar."""
+        return [
+            definition
+            for definition in self.definitions()
+            if definition.key.namespace == key.namespace and key.name in _calendars_of(definition)
+        ]
+
+    def _drop_calendar(self, key: CalendarKey) -> None:
+        del self._calendars[key.namespace][key.name]
+        self._plan_anew(key)
+
+    def _plan_anew(self, key: CalendarKey) -> None:
+        for definition in self.users_of(key):
+            self._families[definition.key].definition = plan(definition, self._calendars[key.namespace])
+            self._changed(definition.key)
+
+    def _tell_calendars(self, *definitions: Definition | None) -> None:
+        """Calendars say how many definitions name them."""
+        for definition in filter(None, definitions):
+            for name in _calendars_of(definition):
+                if name in self._calendars.get(definition.key.namespace, {}):
+                    self._changed(CalendarKey(definition.key.namespace, name))
 
     def put_run(self, raw: Object) -> None:
         """Take in a JobRun; one that cannot be read is reported and left alone."""
@@ -253,11 +308,15 @@ class Store:
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._bury(uid)
+        if uid in self._calendar_keys:
+            self._drop_calendar(self._calendar_keys.pop(uid))
+            return
         key = self._keys.pop(uid, None)
         family = self._families.get(key) if key is not None else None
         if key is None or family is None:
             return
         if family.definition is not None and family.definition.uid == uid:
+            self._tell_calendars(family.definition)
             family.definition = None
         run = family.runs.pop(uid, None)
         job = family.jobs.get(uid)
@@ -310,6 +369,10 @@ class Store:
         self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
         self._keys[metadata["uid"]] = key
         self._changed(key)
+
+
+def _calendars_of(definition: Definition) -> tuple[str, ...]:
+    return definition.spec.exclude.calendars if definition.spec is not None else ()
 
 
 def _told(run: Run, job: Job) -> bool:

@@ -21,7 +21,7 @@ Schema = dict[str, Any]
 REPOSITORY = Path(__file__).parents[3]
 MAX_BYTES = 200_000
 EMBEDDED = "spec.jobTemplate"
-KINDS = {"ScheduledJob": crd.scheduled_jobs(), "JobRun": crd.job_runs()}
+KINDS = {"ScheduledJob": crd.scheduled_jobs(), "JobRun": crd.job_runs(), "Calendar": crd.calendars()}
 
 
 def version(kind: str) -> Schema:
@@ -157,6 +157,9 @@ def test_defaults_are_those_that_say_something() -> None:
         "spec.class": "User",
         "spec.suspend": False,
         "spec.autoStart": False,
+        "spec.catchUp": {"policy": "Latest", "limit": 10},
+        "spec.catchUp.policy": "Latest",
+        "spec.catchUp.limit": 10,
         "spec.concurrency": {"policy": "Forbid"},
         "spec.concurrency.policy": "Forbid",
         "spec.history": {"succeeded": 3, "failed": 3},
@@ -236,5 +239,5 @@ class TestCommand:
         said = capsys.readouterr().err
         assert "carillon.dev_scheduledjobs.yaml" in said
         assert "lines more" in said
-        assert len(said.splitlines()) < 100
+        assert len(said.splitlines()) < 150
         assert list(tmp_path.iterdir()) == []

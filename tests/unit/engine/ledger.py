@@ -11,9 +11,9 @@ from typing import Any
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import Skip, TriggerStatus
-from carillon.engine.due import bound, names_instant
 from carillon.engine.model import Definition, PlannedTrigger
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
+from carillon.engine.triggers import bound, names_instant
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.cluster import Cluster
 
