@@ -3,6 +3,7 @@
 A schedule is a function of time: everything that depends on when it is asked is an argument.
 """
 
+from carillon.schedule.bounded import bounded
 from carillon.schedule.cron import parse_cron
 from carillon.schedule.errors import ScheduleError
 from carillon.schedule.interval import parse_interval
@@ -14,6 +15,7 @@ __all__ = [
     "DaylightSaving",
     "Schedule",
     "ScheduleError",
+    "bounded",
     "load_zone",
     "parse_at",
     "parse_cron",
