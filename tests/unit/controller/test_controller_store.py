@@ -6,7 +6,7 @@ import pytest
 
 from carillon.api import keys
 from carillon.controller.store import Store
-from carillon.engine.model import Definition, Key, PodReport, Refusal
+from carillon.engine.model import CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
 from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, NAME, NAMESPACE, Body, at, raw_definition, stamp
 
 
@@ -49,7 +49,7 @@ class World:
     """A store, and whom it has told of changes."""
 
     def __init__(self) -> None:
-        self.changed: list[Key] = []
+        self.changed: list[WorkKey] = []
         self.unreadable: list[str] = []
         self.store = Store(
             changed=self.changed.append,
@@ -301,3 +301,75 @@ class TestTheRest:
         assert (snapshot.definition, snapshot.runs, snapshot.jobs) == (None, (), ())
         assert world.store.notes_of(Key("n", "nobody")) is None
         assert world.store.known() == []
+
+
+def raw_calendar(version: int = 40, *, uid: str = "calendar", name: str = "office", **spec: Any) -> Body:
+    metadata = {"namespace": NAMESPACE, "name": name, "uid": uid, "resourceVersion": str(version), "generation": 1}
+    return {"metadata": metadata, "spec": spec}
+
+
+class TestCalendars:
+    """A definition is planned with the Calendars that it names, whichever of them comes first."""
+
+    OFFICE = CalendarKey(NAMESPACE, "office")
+
+    def closed(self, world: World) -> bool:
+        definition = world.definition()
+        assert definition is not None
+        return definition.triggers[0].closed is not None and not definition.invalid
+
+    def names_it(self, version: int = 10) -> Body:
+        return raw_definition(HOURLY, resource_version=version, exclude={"calendars": ["office"]})
+
+    def test_the_calendar_first(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        assert self.closed(world)
+
+    def test_the_definition_first(self, world: World) -> None:
+        world.store.put_definition(self.names_it())
+        assert not self.closed(world)
+        world.changed.clear()
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        assert self.closed(world)
+        assert world.changed == [KEY, self.OFFICE]
+
+    def test_a_change_reaches_those_that_name_it_and_nobody_else(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_definition(raw_definition(HOURLY, name="other", uid="other"))
+        world.changed.clear()
+        world.store.put_calendar(raw_calendar(41, dates=["2026-03-11"]))
+        assert world.changed == [KEY, self.OFFICE]
+
+    def test_its_status_alone_plans_nothing_anew(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        before = world.definition()
+        world.store.put_calendar({**raw_calendar(41, dates=["2026-03-10"]), "status": {"usedBy": 1}})
+        assert world.definition() is before
+
+    def test_when_it_goes_the_definition_is_invalid(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.drop("calendar")
+        definition = world.definition()
+        assert definition is not None
+        assert "there is no Calendar office" in definition.invalid
+
+    def test_made_anew_under_the_same_name(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_calendar(raw_calendar(50, uid="second", dates=["2026-03-11"]))
+        world.store.drop("calendar")
+        assert self.closed(world)
+        assert world.store.calendars() == [self.OFFICE]
+
+    def test_it_knows_who_names_it(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        assert [d.key for d in world.store.users_of(self.OFFICE)] == [KEY]
+        world.changed.clear()
+        world.store.put_definition(raw_definition(HOURLY, resource_version=11))
+        assert self.OFFICE in world.changed
+        assert world.store.users_of(self.OFFICE) == []

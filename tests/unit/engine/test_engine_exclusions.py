@@ -24,7 +24,7 @@ from tests.unit.engine.builders import (
     status_after,
 )
 
-NOON_CLOSED = {"windows": [{"cron": "0 12 * * *", "durationSeconds": 3600}]}
+NOON_CLOSED: dict[str, Any] = {"windows": [{"cron": "0 12 * * *", "durationSeconds": 3600}]}
 
 
 def a_calendar(name: str = "office", **spec: Any) -> Calendar:
