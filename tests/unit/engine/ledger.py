@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from carillon.api.jobrun import Phase
+from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Skip, TriggerStatus
-from carillon.engine.model import Definition, PlannedTrigger
+from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
 from carillon.engine.skips import schedule_of
 from carillon.engine.triggers import bound, names, starts_at
@@ -55,6 +55,11 @@ class Line:
     def __str__(self) -> str:
         span = f"{self.first:%H:%M:%S}" + (f"-{self.last:%H:%M:%S} x{self.count}" if self.count > 1 else "")
         return f"{self.trigger} {span} {self.reason}"
+
+
+def _due(run: Run) -> datetime | None:
+    """The due time that a run accounts for."""
+    return run.spec.scheduled_time if run.spec.trigger.type is TriggerType.PERIODIC else None
 
 
 class Ledger:
@@ -179,9 +184,7 @@ class Ledger:
         run = read_run(raw)
         record = self.runs.get(run.uid)
         if record is None:
-            record = self.runs[run.uid] = RunRecord(
-                run.name, run.owner_uid, run.spec.scheduled_time, run.spec.trigger.name
-            )
+            record = self.runs[run.uid] = RunRecord(run.name, run.owner_uid, _due(run), run.spec.trigger.name)
             if record.due is not None:
                 self._check_fired(record)
         record.definition_uid = run.owner_uid
@@ -237,9 +240,9 @@ class Ledger:
         for uid, run_uid in self.job_runs.items():
             if self._cluster.pods[uid].active or uid in unfinished:
                 holders.setdefault(self.runs[run_uid].definition_uid, []).append(self.runs[run_uid].name)
-        for uid, names in holders.items():
+        for uid, active in holders.items():
             policy = self._policy(uid)
-            assert policy == "Allow" or len(names) < 2, f"{policy}, and all of these are active: {', '.join(names)}"
+            assert policy == "Allow" or len(active) < 2, f"{policy}, and all of these are active: {', '.join(active)}"
 
     def _policy(self, definition_uid: str) -> str:
         spec = self.definitions[definition_uid].spec
