@@ -143,7 +143,9 @@ class Recorder:
                 self._failing = False
             except (WritesRefused, ApiError, Unreachable) as problem:
                 self.dropped += times.count
-                if not self._failing and not isinstance(problem, WritesRefused):
+                if isinstance(problem, ApiError) and problem.namespace_ends:
+                    log.debug("events.namespace_ends", namespace=_namespace(what), reason=what.reason)
+                elif not self._failing and not isinstance(problem, WritesRefused):
                     log.warning("events.dropped", reason=what.reason, problem=str(problem))
                     self._failing = True
             except Exception:

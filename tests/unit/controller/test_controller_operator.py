@@ -1,6 +1,7 @@
 """The operator's own part, without a cluster: what is known before the first decision, and when it is ready."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -123,14 +124,14 @@ class TestProbes:
         assert world.operator._ready() == "JobRuns and Jobs are not listed yet"
         for follower in world.operator._followers:
             follower.synced.set()
-            follower.last_contact = module.time.monotonic()
+            follower.last_contact = time.monotonic()
         assert world.operator._ready() is None
 
     def test_nor_when_the_api_server_was_silent_for_long(self, world: World) -> None:
         world.operator._definitions_listed.set()
         for follower in world.operator._followers:
             follower.synced.set()
-            follower.last_contact = module.time.monotonic()
+            follower.last_contact = time.monotonic()
         world.operator._followers[1].last_contact -= module.CONTACT_LOST_SECONDS + 30
         assert world.operator._ready() == "the API server has been silent for 120 s"
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import pytest
+from structlog.testing import capture_logs
+
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
@@ -168,3 +171,32 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_is_tried(events: E
     say(recorder)
     await asyncio.sleep(1)
     assert (recorder.dropped, len(events.kept)) == (4, 1)
+
+
+TERMINATING = ApiError(
+    403,
+    "Forbidden",
+    'events "e" is forbidden: unable to create new content in namespace files because it is being terminated',
+    (("metadata.namespace", "namespace files is being terminated"),),
+)
+GONE = ApiError(404, "NotFound", 'namespaces "files" not found')
+
+
+@pytest.mark.parametrize("problem", [TERMINATING, GONE], ids=["terminating", "gone"])
+def test_a_namespace_that_ends_is_no_news(problem: ApiError) -> None:
+    @told
+    async def story(events: Events, recorder: Recorder) -> None:
+        events.problem = problem
+        say(recorder)
+        await asyncio.sleep(1)
+        assert recorder.dropped == 1
+        events.problem = ApiError(403, "Forbidden", "no such right")
+        say(recorder, "another")
+        await asyncio.sleep(1)
+
+    with capture_logs() as logs:
+        story()
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+        ("events.namespace_ends", "debug"),
+        ("events.dropped", "warning"),
+    ], "what is worth a warning still gets one"
