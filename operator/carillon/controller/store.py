@@ -1,7 +1,8 @@
 """What is known of the cluster, by definition: fed by the watches and by the answers to our own writes.
 
 The answers bridge the gap until the watch has seen a write. Neither can take an object back in time: an older
-resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer.
+resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer. When the API server
+itself has gone back, `begin_anew` forgets all that.
 """
 
 from collections import OrderedDict
@@ -158,7 +159,7 @@ class Store:
         family = self._families.setdefault(definition.key, _Family())
         known = family.definition
         if known is not None and known.uid != definition.uid:
-            if int(definition.resource_version) < int(known.resource_version):
+            if int(definition.resource_version) < self._versions.get(known.uid, 0):
                 self._bury(definition.uid)  # a late word of one that was deleted, and made anew since
                 return
             self.drop(known.uid)
@@ -213,6 +214,18 @@ class Store:
         # Nobody is told: whoever has looked it up decides anew anyway.
         self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
         self._keys[job.uid] = key
+
+    def begin_anew(self) -> None:
+        """Believe whatever comes next: the API server has gone back in time, as an etcd restored from a backup does.
+
+        Its versions are those of before, or will be given a second time, and what was deleted since may be there again.
+        """
+        for family in self._families.values():
+            # They were kept for their last words; nobody will tell of their end a second time.
+            for uid in family.jobs.keys() & self._buried.keys():
+                del family.jobs[uid]
+        self._versions.clear()
+        self._buried.clear()
 
     def tidy(self, key: Key) -> None:
         """Forget the notes that no decision needs any more."""

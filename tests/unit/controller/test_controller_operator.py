@@ -24,12 +24,13 @@ class FakeClient:
         self.items: list[Body] = []
         self.problems: list[Exception] = []
         self.listed: list[str | None] = []
+        self.version = "100"
 
     async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Body], str]:
         self.listed.append(namespace)
         if self.problems:
             raise self.problems.pop(0)
-        return self.items, "100"
+        return self.items, self.version
 
 
 class World:
@@ -115,6 +116,44 @@ class TestComparing:
         await world.operator._compare()
         assert world.client.listed == ["a", "b"]
         assert world.known() == [f"{DEFINITION_UID}@10"], f"{KEY} is in neither"
+
+
+class TestAnEtcdThatWasRestored:
+    async def test_a_list_older_than_a_known_definition_is_believed(self, world: World) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+        world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "15"
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@10"]
+
+    async def test_nor_need_a_definition_have_been_known(self, world: World) -> None:
+        await world.operator._compare()
+        world.operator._store.drop(DEFINITION_UID)
+        world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "99"
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@10"]
+
+    async def test_a_late_list_is_not_taken_for_one(self, world: World) -> None:
+        """Another, or a watch, overtakes a list while it is on its way."""
+
+        async def overtaken(*_: Any) -> tuple[list[Body], str]:
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+            world.operator._compared_at[None] = 30
+            return [raw_definition(HOURLY, resource_version=10)], "15"
+
+        world.client.list = overtaken  # type: ignore[method-assign,assignment]
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@20"]
+
+    def test_what_the_watches_see_of_it_is_believed_too(self, world: World) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+        runs, jobs, _ = world.operator._followers
+        for follower in (runs, jobs):
+            world.operator._compare_soon.clear()
+            follower._on_back()
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))
+            assert world.known() == [f"{DEFINITION_UID}@10"]
+            assert world.operator._compare_soon.is_set()
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
 
 
 class TestProbes:
