@@ -29,7 +29,7 @@ from carillon.controller.workqueue import WorkQueue
 from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
-from carillon.kube.events import Recorder
+from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
 from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
 
@@ -311,7 +311,7 @@ class Operator:
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}
-        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""))
+        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""), last_seen(raw))
 
     def _report_unreadable(self, raw: Object, why: str) -> None:
         metadata = raw["metadata"]

@@ -8,7 +8,7 @@ itself has gone back, `begin_anew` forgets all that.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,6 +31,8 @@ from carillon.engine.read import read_definition, read_job, read_run
 
 Object = dict[str, Any]
 _BURIED = 20_000
+NEWS = timedelta(seconds=30)
+"""An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
 
 
 @dataclass(slots=True)
@@ -303,10 +305,22 @@ class Store:
             self._buried.popitem(last=False)
         self._versions.pop(uid, None)
 
-    def refuse_pods(self, job_uid: str, message: str) -> None:
-        """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""
+    def refuse_pods(self, job_uid: str, message: str, at: datetime | None) -> None:
+        """Note that Kubernetes refuses the pods of a Job, from the Job's own events.
+
+        Events live for an hour, and a watch that begins tells all of them. An old one says nothing of a Job that has
+        had pods since; of one that never had any it still holds.
+
+        Args:
+            job_uid: the Job.
+            message: why.
+            at: when it was said last; None: not known, which counts as just now.
+        """
         key = self._keys.get(job_uid)
         if key is None:
+            return
+        job = self._families[key].jobs.get(job_uid) if key in self._families else None
+        if job is not None and job.had_pods and at is not None and self._clock() - at > NEWS:
             return
         noted = self.notes(key).pods_refused
         if noted.get(job_uid) != message:

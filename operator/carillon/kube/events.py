@@ -204,6 +204,19 @@ class Recorder:
         }
 
 
+def last_seen(event: Object) -> datetime | None:
+    """Tell when an event happened last; writers fill in one field or another, and none has to be there."""
+    series = event.get("series") or {}
+    metadata = event.get("metadata") or {}
+    times = (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        metadata.get("creationTimestamp"),
+    )
+    return max((datetime.fromisoformat(text) for text in times if text), default=None)
+
+
 def _namespace(what: _What) -> str:
     return what.regarding.namespace or "default"
 

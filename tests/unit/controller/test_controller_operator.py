@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from carillon.controller.operator import Operator
 from carillon.controller.settings import Settings
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
+from tests.unit.controller.test_controller_store import raw_job
 from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, Body, raw_definition
 
 
@@ -154,6 +156,18 @@ class TestAnEtcdThatWasRestored:
             assert world.known() == [f"{DEFINITION_UID}@10"]
             assert world.operator._compare_soon.is_set()
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+
+
+class TestRefusedPods:
+    @pytest.mark.parametrize(("age", "noted"), [(5, True), (600, False)])
+    def test_an_event_of_a_job_that_had_pods_must_be_news(self, world: World, age: float, noted: bool) -> None:
+        job = raw_job()
+        job["status"]["failed"] = 1
+        world.operator._store.put_job(job)
+        said = datetime.now(UTC) - timedelta(seconds=age)
+        event = {"involvedObject": {"uid": "job"}, "message": "exceeded quota", "lastTimestamp": said.isoformat()}
+        world.operator._followers[2]._on_object(event)
+        assert bool(world.operator._store.snapshot(KEY).observations.pods_refused) is noted
 
 
 class TestProbes:

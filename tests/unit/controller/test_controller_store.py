@@ -311,19 +311,42 @@ class TestNotes:
         world.store.put_job(raw_job())
         before = len(world.changed)
         for _ in range(3):
-            world.store.refuse_pods("job", "exceeded quota")
+            world.store.refuse_pods("job", "exceeded quota", at("12:30"))
         assert len(world.changed) == before + 1
         assert world.store.snapshot(KEY).observations.pods_refused == {"job": "exceeded quota"}
 
     def test_refused_pods_of_an_unknown_job_are_passed_over(self, world: World) -> None:
-        world.store.refuse_pods("unknown", "exceeded quota")
+        world.store.refuse_pods("unknown", "exceeded quota", at("12:30"))
         assert world.changed == []
 
     def test_a_pod_that_is_let_in_ends_the_refusal(self, world: World) -> None:
         world.store.put_job(raw_job(30))
-        world.store.refuse_pods("job", "exceeded quota")
+        world.store.refuse_pods("job", "exceeded quota", at("12:30"))
         world.store.put_job(raw_job(31, active=1))
         assert world.store.snapshot(KEY).observations.pods_refused == {}
+
+    @pytest.mark.parametrize(
+        ("pods", "said", "holds"),
+        [
+            ({}, "11:40", True),  # still without any
+            ({"failed": 1}, "11:40", False),  # they came later; between two attempts there is none
+            ({"terminating": 1}, "11:40", False),
+            ({"uncountedTerminatedPods": {"failed": ["pod"]}}, "11:40", False),
+            ({"uncountedTerminatedPods": {}}, "11:40", True),
+            ({"failed": 1}, "12:29:40", True),  # the next attempt is refused now
+            ({"failed": 1}, "12:30:05", True),  # by a clock that is ahead of ours
+            ({"failed": 1}, None, True),
+        ],
+    )
+    def test_an_old_refusal_says_nothing_of_a_job_that_had_pods(
+        self, world: World, pods: Body, said: str | None, holds: bool
+    ) -> None:
+        """After a restart the watch tells every event of the last hour."""
+        job = raw_job()
+        job["status"] |= pods
+        world.store.put_job(job)
+        world.store.refuse_pods("job", "exceeded quota", at(said) if said else None)
+        assert world.store.snapshot(KEY).observations.pods_refused == ({"job": "exceeded quota"} if holds else {})
 
     def test_a_snapshot_does_not_change_afterwards(self, world: World) -> None:
         world.store.put_definition(raw_definition(HOURLY))

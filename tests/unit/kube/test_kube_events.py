@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
-from carillon.kube.events import Recorder, Reference
+from carillon.kube.events import Recorder, Reference, last_seen
 from tests.unit.kube.faults import run
 from tests.unit.kube.virtual_time import simulate
 
@@ -200,3 +200,23 @@ def test_a_namespace_that_ends_is_no_news(problem: ApiError) -> None:
         ("events.namespace_ends", "debug"),
         ("events.dropped", "warning"),
     ], "what is worth a warning still gets one"
+
+
+@pytest.mark.parametrize(
+    ("event", "at"),
+    [
+        ({"firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:07:00Z"}, "00:07:00"),
+        ({"eventTime": "2026-01-01T00:07:00.250000Z", "lastTimestamp": None}, "00:07:00.250000"),
+        (
+            {"eventTime": "2026-01-01T00:07:00.000000Z", "series": {"lastObservedTime": "2026-01-01T00:09:00.000000Z"}},
+            "00:09:00",
+        ),
+        ({"metadata": {"creationTimestamp": "2026-01-01T00:05:00Z"}, "series": None}, "00:05:00"),
+    ],
+)
+def test_when_an_event_was_seen_last(event: dict[str, Any], at: str) -> None:
+    assert last_seen(event) == datetime.fromisoformat(f"2026-01-01T{at}+00:00")
+
+
+def test_an_event_may_have_no_time_at_all() -> None:
+    assert last_seen({"metadata": {}}) is None
