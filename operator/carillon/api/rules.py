@@ -12,8 +12,14 @@ from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
 _MACROS = "yearly annually monthly weekly daily midnight hourly"
-_CRON_FIELD = rf"([0-9*?,/#()hlw-]|{'|'.join(_NAMES.split())})+"
-CRON_SHAPE = rf"(?i)^\s*({_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}|@({'|'.join(_MACROS.split())}|every\s+\S+))\s*$"
+# What follows a hyphen after a star means nothing, to robfig either, and may be anything.
+_CRON_FIELD = rf"([0-9+*?,/#()hlw-]|{'|'.join(_NAMES.split())}|[*?]-[^\s,/]+)+"
+# RE2's \s is ASCII's; the parser, as robfig, parts the fields at any white space (the no-break space of a web page).
+_CRON_SPACE = "[^!-~]"
+CRON_SHAPE = (
+    rf"(?i)^{_CRON_SPACE}*({_CRON_FIELD}({_CRON_SPACE}+{_CRON_FIELD}){{4,5}}"
+    rf"|@({'|'.join(_MACROS.split())}|every{_CRON_SPACE}+\S+)){_CRON_SPACE}*$"
+)
 INTERVAL_SHAPE = r"(?i)^\s*R[0-9]*/[^/]+/[^/]+$"
 INSTANT_SHAPE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.,]+([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 

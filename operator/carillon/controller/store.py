@@ -1,13 +1,14 @@
 """What is known of the cluster, by definition: fed by the watches and by the answers to our own writes.
 
 The answers bridge the gap until the watch has seen a write. Neither can take an object back in time: an older
-resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer.
+resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer. When the API server
+itself has gone back, `begin_anew` forgets all that.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,6 +35,8 @@ from carillon.engine.read import NO_CALENDARS, read_calendar, read_definition, r
 
 Object = dict[str, Any]
 _BURIED = 20_000
+NEWS = timedelta(seconds=30)
+"""An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
 
 
 @dataclass(slots=True)
@@ -164,7 +167,7 @@ class Store:
         family = self._families.setdefault(definition.key, _Family())
         known = family.definition
         if known is not None and known.uid != definition.uid:
-            if int(definition.resource_version) < int(known.resource_version):
+            if int(definition.resource_version) < self._versions.get(known.uid, 0):
                 self._bury(definition.uid)  # a late word of one that was deleted, and made anew since
                 return
             self.drop(known.uid)
@@ -269,6 +272,18 @@ class Store:
         self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
         self._keys[job.uid] = key
 
+    def begin_anew(self) -> None:
+        """Believe whatever comes next: the API server has gone back in time, as an etcd restored from a backup does.
+
+        Its versions are those of before, or will be given a second time, and what was deleted since may be there again.
+        """
+        for family in self._families.values():
+            # They were kept for their last words; nobody will tell of their end a second time.
+            for uid in family.jobs.keys() & self._buried.keys():
+                del family.jobs[uid]
+        self._versions.clear()
+        self._buried.clear()
+
     def tidy(self, key: Key) -> None:
         """Forget the notes that no decision needs any more."""
         family = self._families.get(key)
@@ -349,10 +364,22 @@ class Store:
             self._buried.popitem(last=False)
         self._versions.pop(uid, None)
 
-    def refuse_pods(self, job_uid: str, message: str) -> None:
-        """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""
+    def refuse_pods(self, job_uid: str, message: str, at: datetime | None) -> None:
+        """Note that Kubernetes refuses the pods of a Job, from the Job's own events.
+
+        Events live for an hour, and a watch that begins tells all of them. An old one says nothing of a Job that has
+        had pods since; of one that never had any it still holds.
+
+        Args:
+            job_uid: the Job.
+            message: why.
+            at: when it was said last; None: not known, which counts as just now.
+        """
         key = self._keys.get(job_uid)
         if key is None:
+            return
+        job = self._families[key].jobs.get(job_uid) if key in self._families else None
+        if job is not None and job.had_pods and at is not None and self._clock() - at > NEWS:
             return
         noted = self.notes(key).pods_refused
         if noted.get(job_uid) != message:

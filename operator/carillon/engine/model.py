@@ -161,6 +161,8 @@ class Job:
     reason: str
     message: str
     finished_at: datetime | None
+    had_pods: bool = False
+    """A pod was let in at some time, and may have ended since."""
 
     @property
     def holds_slot(self) -> bool:

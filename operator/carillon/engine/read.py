@@ -154,4 +154,6 @@ def read_job(raw: Object) -> Job:
         reason=(finished or {}).get("reason") or "",
         message=(finished or {}).get("message") or "",
         finished_at=finished_at,
+        had_pods=any(status.get(count) for count in ("active", "terminating", "succeeded", "failed"))
+        or any((status.get("uncountedTerminatedPods") or {}).values()),
     )
