@@ -20,6 +20,9 @@ from carillon.kube.kubeconfig import default_namespace
 from carillon.kube.resources import JOB_RUNS, SCHEDULED_JOBS, Resource
 
 Object = dict[str, Any]
+Objects = list[Object]
+Definitions = list[Definition]
+Runs = list[Run]
 
 
 class Api(Protocol):
@@ -31,7 +34,7 @@ class Api(Protocol):
 
     async def list(
         self, resource: Resource, namespace: str | None, *, label_selector: str = "", field_selector: str = ""
-    ) -> tuple[list[Object], str]:
+    ) -> tuple[Objects, str]:
         """Read a collection."""
         ...
 
@@ -103,7 +106,7 @@ class Cluster:
         except (ApiError, Unreachable) as error:
             raise explained(error, "get", resource, namespace, name) from error
 
-    async def list(self, resource: Resource, namespace: str | None, *, label_selector: str = "") -> list[Object]:
+    async def list(self, resource: Resource, namespace: str | None, *, label_selector: str = "") -> Objects:
         """Read a collection. Raises Problem."""
         try:
             items, _ = await self.api.list(resource, namespace, label_selector=label_selector)
@@ -115,12 +118,12 @@ class Cluster:
         """Read a ScheduledJob. Raises Problem."""
         return read_definition(await self.get(SCHEDULED_JOBS, key.namespace, key.name))
 
-    async def definitions(self, namespace: str | None) -> list[Definition]:
+    async def definitions(self, namespace: str | None) -> Definitions:
         """Read all ScheduledJobs of a namespace, or of the cluster, by name. Raises Problem."""
         items = await self.list(SCHEDULED_JOBS, namespace)
         return sorted((read_definition(raw) for raw in items), key=lambda definition: definition.key)
 
-    async def runs(self, key: Key) -> list[Run]:
+    async def runs(self, key: Key) -> Runs:
         """Read the JobRuns of a ScheduledJob. Raises Problem."""
         # By what they name, not by label: a run that was just made by hand bears none yet.
         found = []

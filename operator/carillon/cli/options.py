@@ -25,7 +25,7 @@ Kubeconfig = Annotated[
 ]
 Context = Annotated[
     str | None,
-    typer.Option(help="Context of the kubeconfig.", rich_help_panel=CLUSTER_PANEL, metavar="NAME"),
+    typer.Option("--context", help="Context of the kubeconfig.", rich_help_panel=CLUSTER_PANEL, metavar="NAME"),
 ]
 Namespace = Annotated[
     str | None,

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from carillon.cli.exit_codes import Exit
 from carillon.controller.inventory import Inventory, take
 from carillon.controller.settings import split_names
 from carillon.engine import audit
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 
-EXIT_FINDINGS = 1
-EXIT_UNREACHABLE = 3
 SECOND_LOOK_SECONDS = 5.0
 
 app = typer.Typer(help="Tasks of the system jobs: verify and report.", no_args_is_help=True)
@@ -32,7 +31,7 @@ def _look(namespaces: str, kubeconfig: str | None) -> Inventory:
         return asyncio.run(take(split_names(namespaces), kubeconfig=kubeconfig))
     except (ApiError, Unreachable, NotConfigured) as error:
         typer.echo(f"carillon task: {error}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
+        raise typer.Exit(Exit.UNREACHABLE) from None
 
 
 @app.command()
@@ -56,7 +55,7 @@ def verify(namespaces: Namespaces = "", kubeconfig: Kubeconfig = None) -> None:
     typer.echo(f"{len(findings)} findings:")
     for finding in findings:
         typer.echo(f"  {finding}")
-    raise typer.Exit(EXIT_FINDINGS)
+    raise typer.Exit(Exit.FAILED)
 
 
 @app.command()

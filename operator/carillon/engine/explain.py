@@ -146,9 +146,7 @@ def _headline(definition: Definition, triggers: Sequence[Outlook], stories: Sequ
     return f"No trigger of {definition.key.name} names that time."
 
 
-def _nearest(
-    triggers: Sequence[Outlook], minute: datetime, last: datetime
-) -> tuple[Nearest | None, Nearest | None]:
+def _nearest(triggers: Sequence[Outlook], minute: datetime, last: datetime) -> tuple[Nearest | None, Nearest | None]:
     before = [i for t in triggers if (i := t.schedule.latest_through(minute - SECOND, after=minute - REACH))]
     after = [i for t in triggers if (i := t.schedule.next_after(last))]
     return _named(triggers, max(before, default=None)), _named(triggers, min(after, default=None))
@@ -186,7 +184,7 @@ class _Case:
         marks = {mark.name: mark for mark in definition.status.triggers}
         self.marks = [marks[trigger.name] for trigger in self.triggers if trigger.name in marks]
         self.excluded = self._exclusion()
-        self.run = _run_of(definition, runs, instant)
+        self.run = run_of(definition, runs, instant)
         self.skip = self._skip_line()
 
     def story(self) -> Story:
@@ -413,7 +411,7 @@ def _watermark(marks: Sequence[TriggerStatus]) -> str:
     return f"handledThrough is {clock(min(mark.handled_through for mark in marks))}"
 
 
-def _run_of(definition: Definition, runs: Sequence[Run], instant: datetime) -> RunStory | None:
+def run_of(definition: Definition, runs: Sequence[Run], instant: datetime) -> RunStory | None:
     """The run of a due time: the periodic one first, then one that was backfilled."""
     found = [run for run in runs if run.spec.scheduled_time == instant]
     found.sort(key=lambda run: (run.spec.trigger.type.value != "Periodic", run.created))

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from carillon.api.scheduledjob import DaylightSavingPolicy, Trigger
 from carillon.engine import due
-from carillon.engine.model import Definition
+from carillon.engine.model import Definition, PlannedTrigger
 from carillon.engine.words import civil, listed
 from carillon.schedule import DaylightSaving, Schedule, load_zone, parse_cron
 from carillon.schedule.changes import ClockChange, change_near
@@ -82,7 +82,7 @@ def outlooks(definition: Definition, now: datetime) -> tuple[Outlook, ...]:
     return tuple(_outlook(trigger, specs[trigger.name], definition) for trigger, _ in pairs)
 
 
-def _outlook(planned: due.PlannedTrigger, spec: Trigger, definition: Definition) -> Outlook:
+def _outlook(planned: PlannedTrigger, spec: Trigger, definition: Definition) -> Outlook:
     zone = load_zone(spec.time_zone or "UTC")
     saving, wall = _civil(spec, str(definition.key))
     return Outlook(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 
 def clock(instant: datetime, zone: tzinfo = UTC, *, day: bool = True) -> str:
-    """Write an instant in a zone, as in `Sun 2026-03-29 03:00 CEST +02:00`, or `... 01:00Z`; seconds if there are any."""
+    """Write an instant in a zone: `Sun 2026-03-29 03:00 CEST +02:00`, `Sun 2026-03-29 01:00Z`; seconds if any."""
     local = instant.astimezone(zone)
     text = local.strftime("%a %Y-%m-%d %H:%M" if day else "%Y-%m-%d %H:%M")
     if local.second:
