@@ -3,15 +3,16 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from carillon.cli.exit_codes import Exit
-from carillon.controller.inventory import Inventory, take
-from carillon.controller.settings import split_names
 from carillon.engine import audit
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
+
+if TYPE_CHECKING:
+    from carillon.controller.inventory import Inventory
 
 SECOND_LOOK_SECONDS = 5.0
 
@@ -26,7 +27,11 @@ Namespaces = Annotated[
 Kubeconfig = Annotated[str | None, typer.Option(help="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own.")]
 
 
-def _look(namespaces: str, kubeconfig: str | None) -> Inventory:
+def _look(namespaces: str, kubeconfig: str | None) -> "Inventory":
+    # Imported here: help and completion must be quick.
+    from carillon.controller.inventory import take
+    from carillon.controller.settings import split_names
+
     try:
         return asyncio.run(take(split_names(namespaces), kubeconfig=kubeconfig))
     except (ApiError, Unreachable, NotConfigured) as error:
