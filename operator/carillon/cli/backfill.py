@@ -18,7 +18,7 @@ from carillon.cli.cluster import Cluster, Place, connected, world_of
 from carillon.cli.moments import moment_of
 from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, explained, run, usage
-from carillon.cli.screen import Column, Table, print_json, screen
+from carillon.cli.screen import Column, Table, print_json, say, screen
 from carillon.engine.backfill import Backfill, Past, concurrency_words, plan, run_body
 from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import common_zone, outlooks
@@ -28,6 +28,8 @@ from carillon.kube.resources import JOB_RUNS
 
 LIMIT = 100
 AT_ONCE = 8
+FIRST = 5
+"""Due times that are shown of a backfill that is too large."""
 PROGRESS_FROM = 20
 """Runs; fewer are made in a moment."""
 _ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -69,7 +71,7 @@ def backfill_command(
             runs = await cluster.runs(key)
             found = plan(definition, runs, begin, end, now, backfill=id_, limit=limit)
             if output is Output.TABLE:
-                _print(definition, found, now)
+                _print(definition, found)
             if found.total > limit:
                 raise usage(
                     f"{counted(found.total, 'due time')}, and the limit is {limit:,}: ask for less time, or raise the "
@@ -131,26 +133,27 @@ COLUMNS = (
 )
 
 
-def _print(definition: Definition, found: Backfill, now: datetime) -> None:
+def _print(definition: Definition, found: Backfill) -> None:
     console = screen()
     console.print(f"[bold]{definition.key}[/]: backfill {found.id}, {counted(found.total, 'due time')}", markup=True)
     if found.due:
         table = Table(COLUMNS)
         foreign = any(past.triggers[0].zone.key != "UTC" for past in found.due)
-        for past in found.due:
+        shown = found.due if found.total == len(found.due) else found.due[:FIRST]
+        for past in shown:
             table.add(
                 clock(past.instant, past.triggers[0].zone) if foreign else "",
                 clock(past.instant, day=not foreign),
                 ", ".join(trigger.name for trigger in past.triggers),
                 _so_far(definition, past),
             )
-        if found.total > len(found.due):
-            table.remark(f"  ... and {found.total - len(found.due):,} more")
+        if found.total > len(shown):
+            table.remark(f"  ... and {found.total - len(shown):,} more")
         table.draw(console)
     if found.excluded:
         console.print(f"{counted(found.excluded, 'excluded due time')} left out.", style="yellow")
     if found.due:
-        console.print(f"With {concurrency_words(definition)}.")
+        say(console, f"With {concurrency_words(definition)}.")
 
 
 def _so_far(definition: Definition, past: Past) -> str:

@@ -13,16 +13,17 @@ import typer
 from pydantic import ValidationError
 
 from carillon.cli.problems import explained, usage
-from carillon.engine.model import Definition, Key, Run
-from carillon.engine.read import read_definition, read_run
+from carillon.engine.model import Calendar, Definition, Key, Run
+from carillon.engine.read import read_calendar, read_definition, read_run
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 from carillon.kube.kubeconfig import default_namespace
-from carillon.kube.resources import JOB_RUNS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CALENDARS, JOB_RUNS, SCHEDULED_JOBS, Resource
 
 Object = dict[str, Any]
 Objects = list[Object]
 Definitions = list[Definition]
 Runs = list[Run]
+Calendars = dict[str, dict[str, Calendar]]
 
 
 class Api(Protocol):
@@ -116,12 +117,24 @@ class Cluster:
 
     async def definition(self, key: Key) -> Definition:
         """Read a ScheduledJob. Raises Problem."""
-        return read_definition(await self.get(SCHEDULED_JOBS, key.namespace, key.name))
+        raw = await self.get(SCHEDULED_JOBS, key.namespace, key.name)
+        calendars = await self.calendars(key.namespace) if names_calendars(raw) else {}
+        return read_definition(raw, calendars.get(key.namespace, {}))
 
     async def definitions(self, namespace: str | None) -> Definitions:
         """Read all ScheduledJobs of a namespace, or of the cluster, by name. Raises Problem."""
         items = await self.list(SCHEDULED_JOBS, namespace)
-        return sorted((read_definition(raw) for raw in items), key=lambda definition: definition.key)
+        calendars = await self.calendars(namespace) if any(names_calendars(raw) for raw in items) else {}
+        found = (read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items)
+        return sorted(found, key=lambda definition: definition.key)
+
+    async def calendars(self, namespace: str | None) -> Calendars:
+        """Read the Calendars, by namespace and name. Raises Problem."""
+        found: Calendars = {}
+        for raw in await self.list(CALENDARS, namespace):
+            calendar = read_calendar(raw)
+            found.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
+        return found
 
     async def runs(self, key: Key) -> Runs:
         """Read the JobRuns of a ScheduledJob. Raises Problem."""
@@ -134,6 +147,11 @@ class Cluster:
                 except (ValidationError, KeyError):
                     continue  # written by a newer version
         return found
+
+
+def names_calendars(raw: Object) -> bool:
+    """Whether a ScheduledJob names Calendars."""
+    return bool(((raw.get("spec") or {}).get("exclude") or {}).get("calendars"))
 
 
 @asynccontextmanager

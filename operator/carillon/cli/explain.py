@@ -11,7 +11,7 @@ from carillon.cli.cluster import Place, connected, world_of
 from carillon.cli.moments import Moment, moment_of
 from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run
-from carillon.cli.screen import print_json, screen
+from carillon.cli.screen import print_json, say, screen
 from carillon.engine.explain import Explanation, Nearest, RunStory, Story, Verdict, explain, skip_line
 from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import common_zone, outlooks
@@ -66,10 +66,10 @@ def _print(definition: Definition, found: Explanation, moment: Moment, now: date
     )
     console.print(title)
     for note in moment.notes:
-        console.print(note, style="magenta")
+        say(console, note, "magenta")
     if found.headline:
         console.print()
-        console.print(found.headline)
+        say(console, found.headline)
     for story in found.stories:
         console.print()
         _print_story(definition, story, found, now)
@@ -78,7 +78,7 @@ def _print(definition: Definition, found: Explanation, moment: Moment, now: date
         console.print(f"{counted(found.more, 'more due time')} in the same minute.")
     if not found.stories:
         if found.excluded:
-            console.print(f"It would be excluded: {found.excluded}.")
+            say(console, f"It would be excluded: {found.excluded}.")
         console.print()
         for what, nearest in (("before", found.before), ("after", found.after)):
             _fact(what, _nearest(definition, nearest, found.asked, now))
@@ -89,11 +89,11 @@ def _print_story(definition: Definition, story: Story, found: Explanation, now: 
     style = "green" if story.verdict in GOOD else "red" if story.verdict in BAD else "yellow"
     if len(found.stories) > 1 or story.instant != found.asked:
         console.print(Text(clock(story.instant, story.triggers[0].zone), "bold"))
-    console.print(Text(story.headline, f"bold {style}"))
+    say(console, story.headline, f"bold {style}")
     console.print()
     for trigger in story.triggers:
         saving = f", daylightSaving {trigger.saving}" if trigger.saving else ""
-        _fact("trigger", f"{trigger.name}: {trigger.text}{saving}")
+        _fact("trigger", f"{trigger.name}: {trigger.planned.text}{saving}")
     _fact("due", f"{clock(story.instant)}, {distance(story.instant, now)}")
     for note in story.notes:
         _fact("clocks", note)
@@ -109,13 +109,11 @@ def _print_story(definition: Definition, story: Story, found: Explanation, now: 
 
 def _fact(title: str, text: str) -> None:
     """Print a fact; what does not fit goes on below the words, not below the title."""
-    console = screen()
-    indent = 16
+    console, indent = screen(), 16
     lines = Text(text).wrap(console, max(20, console.width - indent))
     for number, line in enumerate(lines):
-        line.rstrip()
         head = Text(f"  {title if not number else '':<{indent - 2}}", "dim")
-        console.print(head.append_text(Text(line.plain, "not dim")))
+        console.print(head.append(line.plain.rstrip(), "not dim"), no_wrap=True)
 
 
 def _run(found: RunStory | None) -> str:

@@ -35,10 +35,10 @@ class Scale:
 
     def legend(self) -> Text:
         """Say what the blocks stand for."""
-        text = Text("due in a minute:  ").append(EMPTY, "dim").append(" none")
+        text = Text("due a minute: ").append(EMPTY, "dim").append("0")
         low = 1
         for level, bound in enumerate(self.bounds):
-            text.append("  ").append_text(self._block(level)).append(f" {low}" if low == bound else f" {low}-{bound}")
+            text.append("  ").append_text(self._block(level)).append(f"{low}" if low == bound else f"{low}-{bound}")
             low = bound + 1
         return text
 

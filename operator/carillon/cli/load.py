@@ -11,7 +11,7 @@ from carillon.cli import heatmap
 from carillon.cli.cluster import Place, connected, world_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import run, usage
-from carillon.cli.screen import print_json, screen
+from carillon.cli.screen import print_json, say, screen
 from carillon.engine.load import Crowd, Load, Spread, measure
 from carillon.engine.words import clock, counted
 
@@ -58,13 +58,13 @@ def load_command(
 
 def _print(found: Load, days: int, namespace: str | None) -> None:
     console = screen()
-    where = f"namespace {namespace}" if namespace else "the whole cluster"
+    where = f"Namespace {namespace}" if namespace else "The whole cluster"
     title = Text(where, "bold").append(
         f", {'a day' if days == 1 else 'a week'} from {clock(found.start)}: {counted(found.total, 'due time')} of "
         f"{counted(found.definitions - found.left_out, 'job')}",
         "not bold",
     )
-    console.print(title)
+    say(console, title)
     if found.left_out:
         console.print(f"{counted(found.left_out, 'job')} left out: disabled, or not to be scheduled.", style="dim")
     if found.excluded:
@@ -83,26 +83,34 @@ def _print(found: Load, days: int, namespace: str | None) -> None:
     console.print()
     console.print("Crowded minutes", style="bold")
     for crowd in found.crowded:
-        console.print(f"  {clock(crowd.minute)}  {crowd.count:>5,}  {_jobs(crowd)}", no_wrap=True, overflow="ellipsis")
+        alike = f", and {counted(crowd.alike, 'minute')} more like it" if crowd.alike else ""
+        console.print(f"  {clock(crowd.minute)}  {counted(crowd.count, 'due time')}{alike}")
+        console.print(Text(f"    {_jobs(crowd, console.width - 4)}", "dim"), no_wrap=True)
     console.print()
     console.print("What would spread them", style="bold")
-    console.print(_spread("H in place of the fixed minute", found.hashed, found.peak))
-    console.print(_spread(f"jitterSeconds: {found.jitter_seconds}", found.jittered, found.peak))
+    console.print(f"  H for a fixed minute (H 0 * * *):  {_spread(found.hashed, found.peak)}")
+    console.print(f"  jitterSeconds: {found.jitter_seconds:<20}{_spread(found.jittered, found.peak)}")
 
 
-def _jobs(crowd: Crowd) -> str:
-    names = [f"{key}" if times == 1 else f"{key} ({times:,} times)" for key, times in crowd.jobs]
-    return ", ".join(names) + (f" and {crowd.others:,} more" if crowd.others else "")
+def _jobs(crowd: Crowd, width: int) -> str:
+    """Name the jobs of a crowd, as many as there is room for."""
+    text = ""
+    for shown in range(len(crowd.jobs), 0, -1):
+        names = [f"{key}" if times == 1 else f"{key} ({times:,} times)" for key, times in crowd.jobs[:shown]]
+        others = crowd.others + len(crowd.jobs) - shown
+        text = ", ".join(names) + (f" and {others:,} more" if others else "")
+        if len(text) <= width:
+            break
+    return text
 
 
-def _spread(what: str, spread: Spread | None, peak: int) -> str:
-    if spread is None or spread.minute is None:
-        return f"  {what}: nothing in the crowded minutes could take it"
+def _spread(spread: Spread | None, peak: int) -> str:
+    if spread is None:
+        return "nothing could take it"
+    jobs = counted(spread.jobs, "job")
     if spread.peak >= peak:
-        return f"  {what}, in {counted(spread.jobs, 'job')}: no help, the peak would be {spread.peak:,}"
-    return (
-        f"  {what}, in {counted(spread.jobs, 'job')}: peak {spread.peak:,} instead of {peak:,}, {clock(spread.minute)}"
-    )
+        return f"no help, in {jobs} the peak would be {spread.peak:,}"
+    return f"peak {spread.peak:,} instead of {peak:,}, in {jobs}"
 
 
 def _json(found: Load) -> dict[str, Any]:

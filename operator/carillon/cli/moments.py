@@ -63,10 +63,10 @@ def _on_the_wall(wall: datetime, zone: ZoneInfo) -> Moment:
     if instant.astimezone(zone).replace(tzinfo=None) != wall.replace(tzinfo=None):
         # PEP 495: a civil time of a gap is read with the offset before it, so the instant lies after the change.
         change = clock_changes(zone, instant - timedelta(days=1, hours=1), instant)[-1]
-        begin, _ = change.civil
+        begin, end = change.civil
         return Moment(
             change.at,
-            (f"{time} does not exist that day: at {civil(begin)} the clocks went to {clock(change.at, zone)}.",),
+            (f"{time} does not exist that day: the clocks go from {civil(begin)} to {civil(end)}.",),
         )
     change_here = change_near(zone, instant)
     if change_here is not None and not change_here.forward:

@@ -1,5 +1,6 @@
 """`carillon next`: the due times to come, of a definition, a file, a namespace, or an expression alone."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,21 +12,22 @@ import typer
 import yaml
 
 from carillon.api.base import rfc3339
-from carillon.cli.cluster import Place, World, connected, world_of
+from carillon.cli.cluster import Calendars, Place, World, connected, names_calendars, world_of
 from carillon.cli.moments import rfc3339_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run, usage
-from carillon.cli.screen import Column, Table, print_json, screen
-from carillon.engine.model import Definition, Key
+from carillon.cli.screen import Column, Table, print_json, say, screen
+from carillon.engine.model import Calendar, Definition, Key
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.preview import ChangeRow, DueRow, Preview, preview
-from carillon.engine.read import read_definition
+from carillon.engine.read import read_calendar, read_definition
 from carillon.engine.words import civil, clock, counted, distance, span
 from carillon.schedule import DaylightSaving
 
 ALONE = "cron"
 """What an expression that belongs to no definition is called."""
 MOST = 100_000
+_HASH = re.compile(r"\b[Hh]\b")
 
 
 def next_command(
@@ -68,7 +70,7 @@ def next_command(
         if cron is not None:
             definitions = [_of_cron(cron, time_zone, daylight_saving, after)]
         elif file is not None:
-            definitions = _of_file(file, place, after)
+            definitions = await _of_file(world, file, place, after)
         else:
             definitions = await _of_cluster(world, place, name)
         one = definitions[0] if name is not None or len(definitions) == 1 else None
@@ -110,13 +112,14 @@ def _of_cron(cron: str, time_zone: str | None, saving: DaylightSaving | None, af
     if saving is not None:
         trigger["daylightSaving"] = saving.value
     raw = {"metadata": {"name": ALONE}, "spec": {"triggers": [trigger], "jobTemplate": {}}}
-    definition = _local(raw, "", after)
+    definition = read_definition(_local(raw, "", after))
     # The place in a definition that there is not says nothing here.
     words = definition.invalid.removeprefix("spec.triggers[0].")
     return replace(definition, invalid=words)
 
 
-def _local(raw: dict[str, Any], namespace: str, after: datetime) -> Definition:
+def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, Any]:
+    """Complete an object that the API server has not seen."""
     metadata = {
         "namespace": namespace,
         "uid": "",
@@ -124,26 +127,49 @@ def _local(raw: dict[str, Any], namespace: str, after: datetime) -> Definition:
         "creationTimestamp": rfc3339(after),
         **raw["metadata"],
     }
-    return read_definition({**raw, "metadata": metadata, "status": {}})
+    return {**raw, "metadata": metadata, "status": {}}
 
 
-def _of_file(file: str, place: Place, after: datetime) -> list[Definition]:
+def _documents(file: str) -> list[Any]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        documents = [document for document in yaml.safe_load_all(text) if document]
+        return [document for document in yaml.safe_load_all(text) if document]
     except (OSError, UnicodeDecodeError) as error:
         raise usage(f"-f {file}: {error}") from None
     except yaml.YAMLError as error:
         raise usage(f"-f {file}: not YAML: {error}") from None
-    items = [item for document in documents for item in _items(document)]
-    found = [
-        _local(item, place.namespace or "default", after)
-        for item in items
-        if item.get("kind") == "ScheduledJob" and isinstance(item.get("metadata"), dict)
-    ]
-    if not found:
+
+
+async def _of_file(world: World, file: str, place: Place, after: datetime) -> list[Definition]:
+    items: dict[str, list[dict[str, Any]]] = {"ScheduledJob": [], "Calendar": []}
+    for item in (item for document in _documents(file) for item in _items(document)):
+        if item.get("kind") in items and isinstance(item.get("metadata"), dict) and item["metadata"].get("name"):
+            items[item["kind"]].append(_local(item, place.namespace or "default", after))
+    if not items["ScheduledJob"]:
         raise usage(f"-f {file}: no ScheduledJob in it")
+    calendars: Calendars = {}
+    for calendar in map(read_calendar, items["Calendar"]):
+        calendars.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
+    found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
+    if any(
+        definition.invalid and names_calendars(raw)
+        for definition, raw in zip(found, items["ScheduledJob"], strict=True)
+    ):
+        # Calendars that are not in the file may be in the cluster.
+        for raw in items["ScheduledJob"]:
+            namespace = raw["metadata"]["namespace"]
+            known = await _calendars(world, replace(place, namespace=namespace))
+            calendars[namespace] = {**known, **calendars.get(namespace, {})}
+        found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
     return found
+
+
+async def _calendars(world: World, place: Place) -> dict[str, Calendar]:
+    try:
+        async with connected(world, place) as cluster:
+            return (await cluster.calendars(place.namespace)).get(place.namespace or "", {})
+    except Problem:
+        return {}  # the definition says which one it lacks
 
 
 def _items(document: object) -> list[dict[str, Any]]:
@@ -204,7 +230,7 @@ def _print_one(
     else:
         table.draw(console)
     for remark in _remarks(definition, triggers, found, count, excluded):
-        console.print(remark, style="yellow")
+        say(console, remark, "yellow")
 
 
 def _print_all(
@@ -286,12 +312,11 @@ def _remarks(
         remarks.append("That is all: nothing is due after these.")
     if definition.suspended:
         remarks.append("The job is disabled: nothing fires until spec.suspend is false.")
-    jittered = [trigger for trigger in triggers if trigger.jitter_seconds]
-    remarks += [f"{t.name} starts up to {t.jitter_seconds} s after each due time (jitterSeconds)." for t in jittered]
-    if definition.key.name == ALONE and not definition.key.namespace and _hashes(triggers[0].text):
+    jittered = [trigger for trigger in triggers if trigger.planned.jitter_seconds]
+    remarks += [
+        f"{t.name} starts up to {t.planned.jitter_seconds} s after each due time (jitterSeconds)." for t in jittered
+    ]
+    crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
+    if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):
         remarks.append("H is chosen by a job's namespace and name: in a definition it may be another time.")
     return remarks
-
-
-def _hashes(text: str) -> bool:
-    return any(("H" in word and not word.isalpha()) or word == "H" for word in text.split())

@@ -29,6 +29,14 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def say(console: Console, text: str | Text, style: str = "", *, indent: int = 0) -> None:
+    """Print a sentence, wrapped at the width of the screen; what follows the first line is indented."""
+    words = Text(text, style) if isinstance(text, str) else text
+    for number, line in enumerate(words.wrap(console, max(20, console.width - indent))):
+        line.rstrip()
+        console.print(Text(" " * indent if number else "").append_text(line), no_wrap=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table."""
@@ -85,7 +93,7 @@ class Table:
         console.print(_line([Text(self.columns[place].title, "bold") for place in shown], widths, shown), no_wrap=True)
         for line in self.lines:
             if isinstance(line, Remark):
-                console.print(Text(line.text, line.style))
+                say(console, line.text, line.style, indent=4)
                 continue
             cells = [Text(_cut(line[place], widths[place]), self.columns[place].style) for place in shown]
             console.print(_line(cells, widths, shown), no_wrap=True, overflow="ignore", crop=False)

@@ -17,7 +17,8 @@ from carillon.engine.build import run_labels
 from carillon.engine.explain import RunStory, run_of
 from carillon.engine.model import Definition, Run
 from carillon.engine.names import digest
-from carillon.engine.outlook import SECOND, Outlook, outlooks
+from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.triggers import SECOND
 
 RUN_NAME_LENGTH = 253
 
@@ -34,7 +35,6 @@ class Past:
     """The run that this due time has already, other than this backfill's."""
     present: bool
     """Whether this very backfill has made its run already."""
-    excluded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,7 @@ def plan(
     identity = backfill or backfill_id(definition, begin, end)
     triggers = outlooks(definition, now)
     after = begin - SECOND
-    excluded = sum(
-        t.schedule.count(after, end) - t.open.count(after, end) for t in triggers if t.open is not t.schedule
-    )
+    excluded = sum(trigger.excluded_between(after, end) for trigger in triggers)
     # Two triggers due at one instant make one run, so the instants are what is counted; the sum is an upper bound.
     upper = sum(trigger.open.count(after, end) for trigger in triggers)
     listed = list(islice(_merged(triggers, after, end), limit + 1))

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from carillon.api.jobrun import Phase
-from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
-from carillon.engine.due import MISSED_AFTER, SKIP_LINES, SkipReason
+from carillon.api.jobrun import Phase, TriggerType
+from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy, Execution, Skip, TriggerStatus
+from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Run
-from carillon.engine.outlook import SECOND, Outlook, outlooks
+from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of
+from carillon.engine.triggers import SECOND, names
 from carillon.engine.words import clock, counted, listed, span
 
 STORIES = 5
@@ -25,6 +27,7 @@ class Verdict(StrEnum):
     """What became of a due time, or will."""
 
     RAN = "Ran"
+    BACKFILLED = "Backfilled"
     ACTIVE = "Active"
     REFUSED = "Refused"
     """A run exists, and was skipped."""
@@ -52,6 +55,8 @@ class RunStory:
     exit_code: int | None
     started: datetime | None
     ended: datetime | None
+    backfilled: bool
+    """Whether it was made afterwards, by a backfill."""
     kept: bool
     """Whether the JobRun is still there, or only its line in status.history."""
 
@@ -182,7 +187,11 @@ class _Case:
         self.triggers = tuple(trigger for trigger in triggers if trigger.names(instant))
         self.zone = self.triggers[0].zone
         marks = {mark.name: mark for mark in definition.status.triggers}
-        self.marks = [marks[trigger.name] for trigger in self.triggers if trigger.name in marks]
+        self.marks = [
+            mark
+            for trigger in self.triggers
+            if (mark := marks.get(trigger.name)) is not None and mark.spec_hash == trigger.planned.spec_hash
+        ]
         self.excluded = self._exclusion()
         self.run = run_of(definition, runs, instant)
         self.skip = self._skip_line()
@@ -209,10 +218,14 @@ class _Case:
         return reasons[0] if all(reasons) else ""
 
     def _skip_line(self) -> Skip | None:
-        names = _names(self.triggers)
-        return next(
-            (s for s in self.definition.status.skips if s.trigger in names and s.from_ <= self.instant <= s.to), None
-        )
+        by_name = {trigger.name: trigger.planned for trigger in self.triggers}
+        for line in self.definition.status.skips:
+            if line.trigger in by_name and line.from_ <= self.instant <= line.to:
+                # A line counts one kind of due times only: among the excluded ones, open ones may have run.
+                counted = names(schedule_of(by_name[line.trigger], line.reason), self.instant)
+                if counted or self.instant in (line.from_, line.to):
+                    return line
+        return None
 
     def _verdict(self) -> tuple[Verdict, str, str, str]:
         if self.run is not None:
@@ -226,8 +239,16 @@ class _Case:
     # A run exists --------------------------------------------------------------------------------------------------
 
     def _ran(self, run: RunStory) -> tuple[Verdict, str, str, str]:
-        late = "" if run.started is None else _lateness(run.started - self.instant)
+        due = min(trigger.start(self.instant) for trigger in self.triggers)
+        late = "" if run.started is None else _lateness(run.started - due, jittered=due != self.instant)
         how = f"{run.reason}: {_last_line(run.message)}".strip(": ") if run.reason or run.message else ""
+        if run.backfilled:
+            verdict, headline, policy, cure = self._passed() if self.skip is None else self._skipped(self.skip)
+            state = run.phase.lower() if run.ended else f"is {run.phase}"
+            after = f" at {clock(run.started, self.zone)}" if run.started else ""
+            told = verdict in (Verdict.MISSING, Verdict.FORGOTTEN)
+            lead = "" if told else f"{headline.rstrip('.')}. "
+            return Verdict.BACKFILLED, f"{lead}A backfill ran it{after}: {run.name} {state}.", policy, ""
         if run.phase == Phase.SKIPPED:
             words, policy, cure = self._reason(run.reason)
             return Verdict.REFUSED, f"It did not run: {words or how}.", policy, cure
@@ -307,11 +328,7 @@ class _Case:
                 limit,
                 "raise startingDeadlineSeconds, if a late run is better than none",
             ),
-            "CatchUp": (
-                "nobody was there to fire it in time, and only a newer due time was caught up on",
-                "catchUp",
-                "set catchUp.policy to All if every due time has to run; or backfill it",
-            ),
+            "CatchUp": self._catch_up(),
             "Suspended": ("the job was disabled then", "spec.suspend", "backfill it, if it has to run after all"),
             "Disabled": ("the job was disabled then", "spec.suspend", "enable the job, or force the run"),
             "Invalid": (
@@ -327,6 +344,18 @@ class _Case:
             "Replaced": ("a newer run took its place", "concurrency.policy: Replace", ""),
         }
         return known.get(reason, ("", "", ""))
+
+    def _catch_up(self) -> tuple[str, str, str]:
+        rule = self.spec.catch_up
+        missed = "nobody was there to fire it in time"
+        if rule.policy is CatchUpPolicy.SKIP:
+            cure = "set catchUp.policy to Latest or All to make up for downtimes; or backfill it"
+            return f"{missed}, and what was missed is not caught up on", "catchUp.policy: Skip", cure
+        if rule.policy is CatchUpPolicy.ALL:
+            words = f"{missed}, and more due times were missed than are caught up on"
+            return words, f"catchUp.limit: {rule.limit}", "raise catchUp.limit; or backfill it"
+        cure = "set catchUp.policy to All if every due time has to run; or backfill it"
+        return f"{missed}, and only the newest missed due time is caught up on", "catchUp.policy: Latest", cure
 
     def _passed(self) -> tuple[Verdict, str, str, str]:
         created = self.definition.created
@@ -398,7 +427,7 @@ class _Case:
 
     def _counted(self) -> str:
         if not self.marks:
-            return "no operator has seen the trigger yet"
+            return "no operator has seen the trigger yet, as it is now"
         since = min(mark.since for mark in self.marks)
         if since == self.definition.created:
             return f"since {clock(since, self.zone)}, when the definition was created"
@@ -414,23 +443,27 @@ def _watermark(marks: Sequence[TriggerStatus]) -> str:
 def run_of(definition: Definition, runs: Sequence[Run], instant: datetime) -> RunStory | None:
     """The run of a due time: the periodic one first, then one that was backfilled."""
     found = [run for run in runs if run.spec.scheduled_time == instant]
-    found.sort(key=lambda run: (run.spec.trigger.type.value != "Periodic", run.created))
-    if found:
-        run = found[0]
-        step = next(iter(run.status.steps), None)
-        return RunStory(
-            name=run.name,
-            phase=run.phase.value,
-            reason=run.status.reason,
-            message=run.status.message,
-            exit_code=step.exit_code if step is not None else None,
-            started=run.status.start_time,
-            ended=run.status.completion_time,
-            kept=True,
-        )
-    line = next((line for line in definition.status.history if line.scheduled_time == instant), None)
-    if line is None:
-        return None
+    kept = [_of_object(run) for run in sorted(found, key=lambda run: run.created)]
+    gone = [_of_line(line) for line in definition.status.history if line.scheduled_time == instant]
+    return min((*kept, *gone), key=lambda story: story.backfilled, default=None)
+
+
+def _of_object(run: Run) -> RunStory:
+    step = next(iter(run.status.steps), None)
+    return RunStory(
+        name=run.name,
+        phase=run.phase.value,
+        reason=run.status.reason,
+        message=run.status.message,
+        exit_code=step.exit_code if step is not None else None,
+        started=run.status.start_time,
+        ended=run.status.completion_time,
+        backfilled=run.spec.trigger.type is TriggerType.BACKFILL,
+        kept=True,
+    )
+
+
+def _of_line(line: Execution) -> RunStory:
     return RunStory(
         name=line.run,
         phase=line.phase,
@@ -439,14 +472,14 @@ def run_of(definition: Definition, runs: Sequence[Run], instant: datetime) -> Ru
         exit_code=line.exit_code,
         started=line.start_time,
         ended=line.completion_time,
+        backfilled=line.trigger == TriggerType.BACKFILL,
         kept=False,
     )
 
 
-def _lateness(late: timedelta) -> str:
-    if late < timedelta(seconds=2):
-        return "on time"
-    return f"{span(late)} late"
+def _lateness(late: timedelta, *, jittered: bool) -> str:
+    after = " after its jitter" if jittered else ""
+    return f"on time{after}" if late < timedelta(seconds=2) else f"{span(late)} late{after}"
 
 
 def _last_line(message: str) -> str:

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from carillon.engine.model import Definition, Key
 from carillon.engine.names import digest
-from carillon.engine.outlook import SECOND, Outlook, outlooks
+from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.triggers import SECOND
 from carillon.schedule import DaylightSaving, Schedule, ScheduleError, parse_cron
 
 MINUTE = timedelta(minutes=1)
@@ -42,6 +43,8 @@ class Crowd:
     """Who is due then, and how often in that minute; the busiest first, a few of them."""
     others: int
     """Definitions beside those."""
+    alike: int
+    """Other crowded minutes in which the very same is due; this is the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +163,11 @@ def measure(
             continue
         for member in _members(definition, now):
             members.append(member)
-            if member.trigger.open is not member.trigger.schedule:
-                window = walked.start - SECOND, walked.end
-                excluded += member.trigger.schedule.count(*window) - member.trigger.open.count(*window)
+            excluded += member.trigger.excluded_between(walked.start - SECOND, walked.end)
     minutes = _sum(walked, ((member, None) for member in members))
     crowds = sorted((n for n, count in enumerate(minutes) if count >= crowded), key=lambda n: (-minutes[n], n))
-    top = sorted(crowds[:TOP_MINUTES])
+    groups = _alike(walked, members, crowds)
+    top = sorted(groups, key=lambda group: (-minutes[group[0]], group[0]))[:TOP_MINUTES]
     in_crowd = _in(walked, members, set(crowds))
     return Load(
         start=walked.start,
@@ -173,7 +175,7 @@ def measure(
         definitions=number,
         left_out=left_out,
         excluded=excluded,
-        crowded=tuple(_crowd(walked, members, minute, minutes[minute]) for minute in top),
+        crowded=tuple(_crowd(walked, members, group, minutes[group[0]]) for group in top),
         hashed=_hashed(walked, members, in_crowd) if crowds else None,
         jittered=_jittered(walked, members, in_crowd, jitter_seconds) if crowds else None,
         jitter_seconds=jitter_seconds,
@@ -194,7 +196,7 @@ def _sum(walked: _Walked, members: Iterable[tuple[_Member, Schedule | None]]) ->
     schedules: dict[int, Schedule] = {}
     total = [0] * walked.length
     for member, other in members:
-        if other is None and member.trigger.jitter_seconds:
+        if other is None and member.trigger.planned.jitter_seconds:
             for number in _starts(walked, member.trigger):
                 total[number] += 1
             continue
@@ -228,13 +230,27 @@ def _in(walked: _Walked, members: Sequence[_Member], minutes: set[int]) -> set[i
     return found
 
 
-def _crowd(walked: _Walked, members: Sequence[_Member], minute: int, count: int) -> Crowd:
+def _alike(walked: _Walked, members: Sequence[_Member], crowds: Sequence[int]) -> list[list[int]]:
+    """Put minutes together in which the same schedules are due; each group upwards."""
+    due: dict[int, set[int]] = {minute: set() for minute in crowds}
+    for identity, schedule in {id(m.trigger.open): m.trigger.open for m in members}.items():
+        for minute in walked.counts(schedule):
+            if minute in due:
+                due[minute].add(identity)
+    groups: dict[frozenset[int], list[int]] = {}
+    for minute in sorted(crowds):
+        groups.setdefault(frozenset(due[minute]), []).append(minute)
+    return list(groups.values())
+
+
+def _crowd(walked: _Walked, members: Sequence[_Member], group: Sequence[int], count: int) -> Crowd:
+    minute = group[0]
     due: Counter[Key] = Counter()
     for member in members:
         if here := walked.counts(member.trigger.open).get(minute):
             due[member.key] += here
     first = sorted(due.items(), key=lambda item: (-item[1], item[0]))[:TOP_JOBS]
-    return Crowd(walked.start + MINUTE * minute, count, tuple(first), len(due) - len(first))
+    return Crowd(walked.start + MINUTE * minute, count, tuple(first), len(due) - len(first), len(group) - 1)
 
 
 def with_hash(cron: str) -> str | None:
@@ -255,7 +271,7 @@ def _hashed(walked: _Walked, members: Sequence[_Member], crowd: set[int]) -> Spr
     for place in crowd:
         member = members[place]
         cron = None if member.cron is None else with_hash(member.cron)
-        if cron is not None and not member.trigger.jitter_seconds:
+        if cron is not None and not member.trigger.planned.jitter_seconds:
             try:
                 others[place] = parse_cron(
                     cron, time_zone=member.time_zone, daylight_saving=member.saving, hash_key=str(member.key)
@@ -269,7 +285,9 @@ def _hashed(walked: _Walked, members: Sequence[_Member], crowd: set[int]) -> Spr
 
 
 def _jittered(walked: _Walked, members: Sequence[_Member], crowd: set[int], jitter_seconds: int) -> Spread | None:
-    places = {p for p in crowd if not members[p].trigger.jitter_seconds and _sparse(walked, members[p].trigger.open)}
+    places = {
+        p for p in crowd if not members[p].trigger.planned.jitter_seconds and _sparse(walked, members[p].trigger.open)
+    }
     if not places:
         return None
     total = _sum(walked, ((member, None) for place, member in enumerate(members) if place not in places))

@@ -3,19 +3,18 @@
 Nothing is decided from this; `due` decides.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from carillon.api.scheduledjob import DaylightSavingPolicy, Trigger
-from carillon.engine import due
 from carillon.engine.model import Definition, PlannedTrigger
+from carillon.engine.triggers import SECOND, anchored, names, starts_at, watermarks
 from carillon.engine.words import civil, listed
 from carillon.schedule import DaylightSaving, Schedule, load_zone, parse_cron
 from carillon.schedule.changes import ClockChange, change_near
 
-SECOND = timedelta(seconds=1)
 _SHOWN = 3
 """Civil times that are named one by one."""
 
@@ -24,24 +23,45 @@ _SHOWN = 3
 class Outlook:
     """One trigger."""
 
-    name: str
-    text: str
-    """The expression as people wrote it, with its zone."""
-    schedule: Schedule
-    """The nominal due times."""
-    open: Schedule
-    """Those that no exclusion covers."""
-    zone: ZoneInfo
-    """The zone in which its times are read; UTC where it has none."""
-    closed: Callable[[datetime], str]
-    """Why an instant is excluded; empty when it is not."""
-    start: Callable[[datetime], datetime]
-    """When the run of a due time is to start: later than the due time where the trigger has jitter."""
-    jitter_seconds: int
+    planned: PlannedTrigger
+    """As it counts since its watermark."""
     saving: DaylightSaving | None
     """What it does when the clocks change; None when it is no cron, or a cron to which that makes no difference."""
     wall: Schedule | None
     """The civil times that a cron names, as if the clock on the wall showed UTC."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.planned.name
+
+    @property
+    def schedule(self) -> Schedule:
+        """Every due time that it names, excluded ones too."""
+        return self.planned.schedule
+
+    @property
+    def open(self) -> Schedule:
+        """The due times that no exclusion covers."""
+        return self.planned.open
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which its times are read; UTC where it has none."""
+        return self.planned.zone
+
+    def start(self, due: datetime) -> datetime:
+        """When the run of a due time is to start: later than it where the trigger has jitter."""
+        return starts_at(self.planned, due)
+
+    def closed(self, instant: datetime) -> str:
+        """Why an instant is excluded; empty when it is not."""
+        span = self.planned.closed.at(instant) if self.planned.closed is not None else None
+        return "" if span is None else span.reason
+
+    def excluded_between(self, after: datetime, through: datetime) -> int:
+        """Count the due times in (after, through] that exclusions take away."""
+        return 0 if self.planned.excluded is None else self.planned.excluded.count(after, through)
 
     def clock_notes(self, instant: datetime) -> tuple[str, ...]:
         """Say what a change of the clocks has to do with a due time."""
@@ -71,41 +91,15 @@ class Outlook:
 
     def names(self, instant: datetime) -> bool:
         """Whether the trigger is due at this very instant, excluded or not."""
-        return self.schedule.next_after(instant - SECOND) == instant
+        return names(self.schedule, instant)
 
 
 def outlooks(definition: Definition, now: datetime) -> tuple[Outlook, ...]:
     """Tell the triggers of a definition that was understood, in its order."""
     assert definition.spec is not None
     specs = {trigger.name: trigger for trigger in definition.spec.triggers}
-    pairs = due.anchored(definition, due.watermarks(definition, now))
-    return tuple(_outlook(trigger, specs[trigger.name], definition) for trigger, _ in pairs)
-
-
-def _outlook(planned: PlannedTrigger, spec: Trigger, definition: Definition) -> Outlook:
-    zone = load_zone(spec.time_zone or "UTC")
-    saving, wall = _civil(spec, str(definition.key))
-    return Outlook(
-        name=planned.name,
-        text=planned.text,
-        schedule=planned.schedule,
-        open=planned.schedule,
-        zone=zone,
-        closed=_never,
-        start=_at_once,
-        jitter_seconds=0,
-        saving=saving,
-        wall=wall,
-    )
-
-
-def _never(instant: datetime) -> str:
-    del instant
-    return ""
-
-
-def _at_once(instant: datetime) -> datetime:
-    return instant
+    pairs = anchored(definition, watermarks(definition, now))
+    return tuple(Outlook(trigger, *_civil(specs[trigger.name], str(definition.key))) for trigger, _ in pairs)
 
 
 def _civil(spec: Trigger, hash_key: str) -> tuple[DaylightSaving | None, Schedule | None]:
@@ -137,8 +131,3 @@ def common_zone(triggers: Sequence[Outlook]) -> ZoneInfo | None:
     if len(zones) > 1:
         return None
     return next(iter(zones.values()), load_zone("UTC"))
-
-
-def through_of(instant: datetime) -> datetime:
-    """The last second of the minute in which an instant lies."""
-    return instant.astimezone(UTC).replace(second=59, microsecond=0)

@@ -3,12 +3,12 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby, islice
 from zoneinfo import ZoneInfo
 
 from carillon.engine.model import Key
-from carillon.engine.outlook import SECOND, Outlook
+from carillon.engine.outlook import Outlook
 from carillon.schedule.changes import ClockChange, clock_changes
 
 EXCLUDED_LISTED = 1_000
@@ -79,9 +79,9 @@ def preview(jobs: Jobs, after: datetime, count: int, *, excluded: bool = False) 
     for key, triggers in jobs:
         for trigger in triggers:
             through = end or _last(trigger, after)
-            if through is None or trigger.open is trigger.schedule:
+            if through is None:
                 continue
-            here = trigger.schedule.count(after, through) - trigger.open.count(after, through)
+            here = trigger.excluded_between(after, through)
             left_out += here
             if excluded and here:
                 rows += _excluded(key, trigger, after, through)
@@ -118,15 +118,11 @@ def _due_row(key: Key, instant: datetime, triggers: tuple[Outlook, ...]) -> DueR
 
 
 def _excluded(key: Key, trigger: Outlook, after: datetime, through: datetime) -> Iterator[DueRow]:
-    listed = 0
-    moment: datetime | None = after
-    while moment is not None and listed < EXCLUDED_LISTED:
-        moment = trigger.schedule.next_after(moment)
-        if moment is None or moment > through:
+    taken = trigger.planned.excluded
+    for moment in taken.upcoming(after, EXCLUDED_LISTED) if taken is not None else ():
+        if moment > through:
             return
-        if reason := trigger.closed(moment):
-            listed += 1
-            yield DueRow(key, moment, (trigger,), reason, ())
+        yield DueRow(key, moment, (trigger,), trigger.closed(moment), ())
 
 
 def _with_changes(rows: Sequence[DueRow], after: datetime) -> Iterator[DueRow | ChangeRow]:
@@ -150,10 +146,3 @@ def _with_changes(rows: Sequence[DueRow], after: datetime) -> Iterator[DueRow | 
 
 def _left_out(triggers: Sequence[Outlook], zone: ZoneInfo, change: ClockChange) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for t in triggers if t.zone.key == zone.key for note in t.left_out(change)))
-
-
-def near(triggers: Sequence[Outlook], instant: datetime, reach: timedelta) -> tuple[datetime | None, datetime | None]:
-    """Tell the nearest due times before an instant, within reach, and after it."""
-    before = [found for t in triggers if (found := t.schedule.latest_through(instant - SECOND, after=instant - reach))]
-    after = [found for t in triggers if (found := t.schedule.next_after(instant))]
-    return max(before, default=None), min(after, default=None)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from carillon.api.base import API_VERSION
 from carillon.cli.cluster import Api, World
@@ -218,6 +217,38 @@ def shop() -> FakeApi:
     api.add(
         "scheduledjobs",
         definition("feed", cron("quarter", "*/15 * * * *"), namespace="shop", concurrency={"policy": "Allow"}),
+    )
+    calendar = {
+        "apiVersion": API_VERSION,
+        "kind": "Calendar",
+        "metadata": {
+            "name": "fr-office",
+            "namespace": "default",
+            "uid": "uid-fr-office",
+            "resourceVersion": "1",
+            "creationTimestamp": CREATED,
+        },
+        "spec": {"holidays": [{"country": "FR"}]},
+    }
+    api.add("calendars", calendar)
+    api.add(
+        "scheduledjobs",
+        definition(
+            "invoices",
+            cron("evening", "0 19 * * *", "Europe/Paris", jitterSeconds=600),
+            exclude={"calendars": ["fr-office"], "dates": ["2026-12-24"]},
+            status={
+                "skips": [
+                    {
+                        "trigger": "evening",
+                        "from": "2026-11-11T18:00:00Z",
+                        "to": "2026-11-11T18:00:00Z",
+                        "count": 1,
+                        "reason": "Excluded",
+                    }
+                ]
+            },
+        ),
     )
     return api
 
