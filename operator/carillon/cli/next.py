@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -229,7 +229,7 @@ def _print_one(
         console.print("Nothing is due any more.")
     else:
         table.draw(console)
-    for remark in _remarks(definition, triggers, found, count, excluded):
+    for remark in _remarks(definition, found, count, excluded):
         say(console, remark, "yellow")
 
 
@@ -287,7 +287,8 @@ def _notes(row: DueRow) -> list[str]:
     for trigger in row.triggers:
         start = trigger.start(row.instant)
         if start != row.instant:
-            notes.append(f"starts {span(start - row.instant)} later, {clock(start, row.zone, day=False)[11:]} (jitter)")
+            jitter = span(timedelta(seconds=trigger.planned.jitter_seconds))
+            notes.append(f"starts at {civil(start.astimezone(row.zone))}, jitter of up to {jitter}")
     return notes
 
 
@@ -302,9 +303,7 @@ def _change_words(row: ChangeRow, several: bool) -> str:
     )
 
 
-def _remarks(
-    definition: Definition, triggers: Sequence[Outlook], found: Preview, count: int, excluded: bool
-) -> list[str]:
+def _remarks(definition: Definition, found: Preview, count: int, excluded: bool) -> list[str]:
     remarks = []
     if found.excluded and not excluded:
         remarks.append(f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).")
@@ -312,10 +311,6 @@ def _remarks(
         remarks.append("That is all: nothing is due after these.")
     if definition.suspended:
         remarks.append("The job is disabled: nothing fires until spec.suspend is false.")
-    jittered = [trigger for trigger in triggers if trigger.planned.jitter_seconds]
-    remarks += [
-        f"{t.name} starts up to {t.planned.jitter_seconds} s after each due time (jitterSeconds)." for t in jittered
-    ]
     crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
     if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):
         remarks.append("H is chosen by a job's namespace and name: in a definition it may be another time.")

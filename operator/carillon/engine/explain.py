@@ -308,7 +308,7 @@ class _Case:
             Verdict.EXCLUDED,
             f"{what}: it is excluded, by {why}.",
             "spec.exclude",
-            "change spec.exclude or the Calendar that it names, or backfill this one due time",
+            "change spec.exclude or the Calendar that it names; to run the job all the same, create a JobRun",
         )
 
     def _reason(self, reason: str) -> tuple[str, str, str]:
