@@ -89,7 +89,7 @@ class WallClock(SecondsSchedule):
         index = bisect_right(block.starts, after) - 1
         offset = block.offsets[index]
         calm = block.sure_by_day[index] <= after >= block.sure_by_month[index] and through < block.calm_until[index]
-        return offset if calm and through + offset <= LAST_SECOND else None
+        return offset if calm else None
 
     def strides(self, after: int, through: int) -> Iterator[tuple[int, int, int, int]]:
         """Follow the chain through (after, through] in strides within which it is civil arithmetic.
