@@ -106,6 +106,7 @@ class Operator:
                 namespace,
                 on_object=store.put_calendar,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
             ),
             Follower(
                 self._client,

@@ -148,8 +148,8 @@ class TestAnEtcdThatWasRestored:
 
     def test_what_the_watches_see_of_it_is_believed_too(self, world: World) -> None:
         world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
-        runs, jobs, _ = world.operator._followers
-        for follower in (runs, jobs):
+        calendars, runs, jobs, _ = world.operator._followers
+        for follower in (calendars, runs, jobs):
             world.operator._compare_soon.clear()
             follower._on_back()
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))
@@ -166,7 +166,7 @@ class TestRefusedPods:
         world.operator._store.put_job(job)
         said = datetime.now(UTC) - timedelta(seconds=age)
         event = {"involvedObject": {"uid": "job"}, "message": "exceeded quota", "lastTimestamp": said.isoformat()}
-        world.operator._followers[2]._on_object(event)
+        world.operator._followers[-1]._on_object(event)
         assert bool(world.operator._store.snapshot(KEY).observations.pods_refused) is noted
 
 
