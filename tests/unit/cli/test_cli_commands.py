@@ -130,7 +130,7 @@ def test_a_missing_calendar_is_named() -> None:
 
 def job(name: str, **spec: Any) -> dict[str, Any]:
     triggers = [{"name": "t", "cron": "0 3 * * *"}]
-    template = {"spec": {"template": {"spec": {"containers": []}}}}
+    template: dict[str, Any] = {"spec": {"template": {"spec": {"containers": []}}}}
     return {
         "kind": "ScheduledJob",
         "metadata": {"name": name},
