@@ -33,8 +33,8 @@ with atheris.instrument_imports(include=["carillon.schedule"]):
         zone,
     )
 
-LIMIT = 0.05
-"""Seconds of CPU, with coverage counted."""
+LIMIT = 0.15
+"""Seconds of CPU with coverage counted, which makes loops 30 times slower: 5 ms without."""
 INSTANTS = (
     datetime(1970, 1, 1, tzinfo=UTC),
     datetime(2011, 12, 29, 9, 59, 59, tzinfo=UTC),

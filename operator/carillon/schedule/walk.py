@@ -109,7 +109,7 @@ class _Walker:
     def jump(self) -> bool:
         """Go to the due second at once, where no change of the clocks lies before it or on its day.
 
-        From where a unit does not match and all smaller ones are at zero, the walk is nothing but civil arithmetic then.
+        From where a unit does not match and all smaller ones are at zero, the walk is then civil arithmetic.
         """
         block = self.offsets.block(self.instant)
         index = bisect_right(block.starts, self.instant) - 1
@@ -141,12 +141,13 @@ class _Walker:
 
     def find_day(self) -> bool:
         """Find a day; one that has strayed past the first of the next month does not notice that the month is over."""
-        days = self.pattern.any_month
+        days, tried = self.pattern.any_month, False
         while not days.matches(self.day):
             day = self.day
             self.restart_unit(day * DAY)
-            if self.day == day and not self.second and self.in_month() and self.jump():
+            if not tried and self.day == day and not self.second and self.in_month() and self.jump():
                 return True
+            tried = True
             before = self.instant
             self.go(go_date(self.offsets, (self.day + 1) * DAY + self.second))
             if self.instant == before:
