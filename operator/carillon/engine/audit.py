@@ -10,6 +10,7 @@ from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import TriggerStatus
 from carillon.engine.due import MISSED_AFTER, SKIP_LINES, bound, names_instant
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
+from carillon.engine.native import kept_time
 
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
@@ -44,7 +45,11 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
     findings += [
         Finding(f"Job {job.namespace}/{job.name}", "its JobRun is gone, and it is not finished")
         for job in jobs
-        if job.run_uid not in run_uids and not job.finished and not job.deleting and now - job.created > STUCK_AFTER
+        if job.run_uid not in run_uids
+        and not job.native_of
+        and not job.finished
+        and not job.deleting
+        and now - job.created > STUCK_AFTER
     ]
     return findings
 
@@ -57,8 +62,8 @@ def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> l
         return []
     if definition.status.observed_generation < definition.generation:
         return [Finding(subject, f"generation {definition.generation} was not looked at; is an operator running?")]
-    if definition.suspended:
-        return []
+    if definition.suspended or kept_time(definition):
+        return []  # nothing is due, or the CronJob controller keeps the time (design 3.13)
     marks = {mark.name: mark for mark in definition.status.triggers}
     findings: list[Finding] = []
     accounted = {run.spec.scheduled_time for run in runs if run.spec.scheduled_time}
