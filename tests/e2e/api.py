@@ -25,6 +25,7 @@ GROUPS = {
     "scheduledjobs": CARILLON,
     "jobruns": CARILLON,
     "jobs": BATCH,
+    "cronjobs": BATCH,
     "pods": CORE,
     "events": CORE,
     "namespaces": CORE,

@@ -24,8 +24,6 @@ from carillon.engine.plan import Action, ApplyCronJob, DeleteCronJob, LookUp, Lo
 CONDITION = "NativeBackend"
 LOOK_AGAIN = timedelta(seconds=30)
 """How soon it is looked whether somebody else's CronJob still has the name: no watch tells of those."""
-HANDED_BACK = timedelta(seconds=1)
-"""The operator's triggers count from so long after the CronJob is gone: it may just have fired."""
 JOBS_KEPT = 10
 """Finished Jobs of each outcome that the CronJob keeps at least: so many may end while no operator records them."""
 BEST_EFFORT = (
@@ -161,8 +159,12 @@ def resolution(definition: Definition, marks: Sequence[TriggerStatus], now: date
 
 
 def counted_anew(marks: Sequence[TriggerStatus], now: datetime) -> tuple[TriggerStatus, ...]:
-    """Watermarks of triggers that the operator takes back: what was due before is the CronJob's, run or not."""
-    since = now.replace(microsecond=0) + HANDED_BACK
+    """Watermarks of triggers that the operator takes back: what was due before is the CronJob's, run or not.
+
+    The CronJob is gone by now, and its controller fires no earlier than 0.1 s after the due time (nextScheduleDelta):
+    a due time after now is ours alone.
+    """
+    since = now.replace(microsecond=0)
     return tuple(mark.model_copy(update={"since": since, "handled_through": since}) for mark in marks)
 
 

@@ -156,6 +156,7 @@ def test_defaults_are_those_that_say_something() -> None:
     assert defaults == {
         "spec.class": "User",
         "spec.suspend": False,
+        "spec.backend": "Operator",
         "spec.autoStart": False,
         "spec.concurrency": {"policy": "Forbid"},
         "spec.concurrency.policy": "Forbid",
