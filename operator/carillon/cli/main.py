@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from carillon import __version__
-from carillon.cli import task
+from carillon.cli import import_cronjob, task
 
 EXIT_USAGE = 2
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(task.app, name="task")
+app.add_typer(import_cronjob.app, name="import")
 
 
 def _print_version(wanted: bool) -> None:

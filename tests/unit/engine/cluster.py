@@ -2,7 +2,8 @@
 
 Objects have UIDs and resourceVersions; names are unique; stale writes get 409; statuses are checked against the models'
 limits, as the CRDs do it. Owners that go take their dependents along when `collect_garbage` is called, and pods outlive
-their Job until `end_pods`. CronJobs fire when `fire_native` is called. Stored objects are never changed in place, so they are handed out as they are.
+their Job until `end_pods`. CronJobs fire when `fire_native` is called. Stored objects are never changed in place, so
+they are handed out as they are.
 """
 
 import itertools
