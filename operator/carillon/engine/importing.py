@@ -123,6 +123,9 @@ def _trigger(spec: Object, equal: list[str], changes: list[str]) -> Body:
         zone, schedule = zone or prefixed[1], prefixed[2].strip()
         changes.append(f"schedule: the prefix becomes timeZone: {zone}")
     trigger: Body = {"name": "schedule", "cron": schedule}
+    if schedule.startswith("@every"):
+        changes.append("schedule: @every counts from the creation of the ScheduledJob, not of the CronJob")
+        return trigger
     if not zone:
         changes.append(
             "timeZone: the CronJob has none, and follows the clock of wherever kube-controller-manager runs; "
@@ -135,8 +138,6 @@ def _trigger(spec: Object, equal: list[str], changes: list[str]) -> Body:
         equal.append(f"schedule: {schedule!r} in {zone}, clock changes included (daylightSaving: WallClock)")
     else:
         equal.append(f"schedule: {schedule!r} in {zone}")
-    if schedule.startswith("@every"):
-        changes.append("schedule: @every counts from the creation of the ScheduledJob, not of the CronJob")
     return trigger
 
 
