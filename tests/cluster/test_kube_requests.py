@@ -144,3 +144,20 @@ async def test_events_are_written_and_counted(client: Client, namespace: str) ->
     [event], _ = await client.list(EVENTS, namespace, field_selector=selector)
     assert (event["reason"], event["count"], event["type"]) == ("PodsRefused", 2, "Warning")
     assert (event["reportingComponent"], recorder.dropped) == ("carillon", 0)
+
+
+async def test_a_namespace_that_ends_is_told_apart(client: Client, cluster: Cluster, namespace: str) -> None:
+    """The words are the API server's own, and we read them."""
+    held = {"metadata": {"name": "held", "finalizers": ["carillon.dev/test"]}}
+    lease = await client.create(LEASES, namespace, {**held, "spec": {}})
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    await asyncio.sleep(1)  # the API server itself learns of it by a watch
+    event = {"metadata": {"name": "e"}, "involvedObject": {"namespace": namespace}, "reason": "x", "type": "Normal"}
+    with pytest.raises(ApiError) as caught:
+        await client.create(EVENTS, namespace, event)
+    assert caught.value.namespace_ends, caught.value
+    await client.merge_patch(LEASES, namespace, lease["metadata"]["name"], {"metadata": {"finalizers": None}})
+    cluster.kubectl("wait", "--for=delete", "--timeout=60s", f"namespace/{namespace}")
+    with pytest.raises(ApiError) as caught:
+        await client.create(EVENTS, namespace, event)
+    assert caught.value.namespace_ends, caught.value

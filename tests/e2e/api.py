@@ -24,6 +24,7 @@ CARILLON, BATCH, CORE = "/apis/carillon.dev/v1alpha1", "/apis/batch/v1", "/api/v
 GROUPS = {
     "scheduledjobs": CARILLON,
     "jobruns": CARILLON,
+    "calendars": CARILLON,
     "jobs": BATCH,
     "cronjobs": BATCH,
     "pods": CORE,

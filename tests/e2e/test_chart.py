@@ -9,11 +9,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 from tests.e2e import examples as files
-from tests.e2e.api import Api, condition
-from tests.e2e.conftest import make_namespace
+from tests.e2e.api import Api, condition, phase_of
+from tests.e2e.conftest import make_namespace, new_namespace
+from tests.e2e.objects import every, scheduled_job
 from tests.e2e.operators import Operators
 
 RELEASE, NAMESPACE = "carillon", "carillon-chart"
@@ -26,11 +28,12 @@ class Release:
 
     api: Api
     values: tuple[str, ...]
+    namespace: str = NAMESPACE
 
     def helm(self, *arguments: str) -> str:
         """Run helm; a failure fails the test and shows what it said, and what became of the pods."""
         done = subprocess.run(
-            ["helm", "--namespace", NAMESPACE, *arguments],
+            ["helm", "--namespace", self.namespace, *arguments],
             capture_output=True,
             text=True,
             env=self.api.cluster.environment,
@@ -42,7 +45,7 @@ class Release:
         return done.stdout
 
     def kubectl(self, *arguments: str) -> str:
-        return self.api.cluster.kubectl("--namespace", NAMESPACE, *arguments).stdout
+        return self.api.cluster.kubectl("--namespace", self.namespace, *arguments).stdout
 
     def upgrade(self, *values: str) -> None:
         given = [f"--set-string={value}" for value in self.values] + [f"--set={value}" for value in values]
@@ -53,19 +56,23 @@ class Release:
 
     def finished(self, run: str) -> str:
         """Wait for the end of a run in the release's namespace; what it printed."""
-        status = self.api.until_finished(NAMESPACE, run, seconds=60)
-        uid = self.api.get("jobruns", NAMESPACE, run)["metadata"]["uid"]
-        printed = self.api.log(NAMESPACE, f"carillon.dev/run-uid={uid}")
+        status = self.api.until_finished(self.namespace, run, seconds=60)
+        uid = self.api.get("jobruns", self.namespace, run)["metadata"]["uid"]
+        printed = self.api.log(self.namespace, f"carillon.dev/run-uid={uid}")
         assert status["phase"] == "Succeeded", f"{status}\n{printed}"
         return printed
+
+
+def of_image(image: "Future[str]") -> tuple[str, str]:
+    repository, _, tag = image.result(timeout=280).rpartition(":")
+    return f"image.repository={repository}", f"image.tag={tag}"
 
 
 @pytest.fixture(scope="module")
 def release(api: Api, operators: Operators, examples: str, image: "Future[str]") -> Iterator[Release]:
     """The chart, installed with its defaults in a namespace that takes none but `restricted` pods."""
     make_namespace(api, NAMESPACE, enforce="restricted")
-    repository, _, tag = image.result(timeout=280).rpartition(":")
-    release = Release(api, (f"image.repository={repository}", f"image.tag={tag}"))
+    release = Release(api, of_image(image))
     operators.stop()
     try:
         release.upgrade()
@@ -150,3 +157,64 @@ def test_uninstall_leaves_the_resources_and_the_jobs(api: Api, release: Release)
     api.until_gone("pods", NAMESPACE, SELECTOR, seconds=45)
     cluster_wide = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert release.kubectl("get", cluster_wide, "--selector=app.kubernetes.io/instance=carillon", "--output=name") == ""
+
+
+@pytest.fixture(scope="module")
+def watched(api: Api, operators: Operators) -> Iterator[str]:
+    with new_namespace(api) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def other(api: Api, operators: Operators) -> Iterator[str]:
+    with new_namespace(api) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def small(api: Api, operators: Operators, image: "Future[str]", watched: str) -> Iterator[Release]:
+    release = Release(api, of_image(image), "carillon-chart-small")
+    make_namespace(api, release.namespace, enforce="restricted")
+    operators.stop()
+    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false")
+    try:
+        release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours)
+        yield release
+        release.helm("uninstall", RELEASE, "--wait")
+    finally:
+        api.delete("namespaces", "", release.namespace)
+
+
+class TestForSomeNamespacesOnly:
+    """`watchNamespaces`, by someone without rights on the cluster; the release that works in all of it is gone."""
+
+    def test_nothing_of_it_is_the_clusters(self, small: Release, watched: str) -> None:
+        objects = [each for each in yaml.safe_load_all(small.helm("get", "manifest", RELEASE)) if each]
+        namespaces = {each["metadata"].get("namespace") for each in objects}
+        assert namespaces == {small.namespace, watched}
+        grants = {each["kind"] for each in objects if each["apiVersion"].startswith("rbac.")}
+        assert grants == {"Role", "RoleBinding"}
+
+    def test_a_job_in_the_watched_namespace_runs_and_one_elsewhere_is_left_alone(
+        self, api: Api, small: Release, watched: str, other: str
+    ) -> None:
+        for namespace in (other, watched):
+            api.create("scheduledjobs", namespace, scheduled_job("often", triggers=every(2)))
+            api.create("scheduledjobs", namespace, scheduled_job("fails", "echo it broke >&2; exit 3"))
+        left = api.run_now(other, "fails")
+        failed = api.until_finished(watched, api.run_now(watched, "fails"), seconds=60)
+        assert (failed["phase"], failed["message"]) == ("Failed", "it broke"), "with the right to read its log"
+        api.until("scheduledjobs", watched, "often", lambda it: it["status"].get("lastSuccessfulTime"), "a success")
+        api.until("scheduledjobs", watched, "fails", lambda it: it["status"].get("lastFailedTime"), "the failure")
+        assert [phase_of(run) for run in api.select("jobruns", other)] == [""], f"{left} waits for nobody"
+        assert api.select("jobs", other) == []
+        assert not any("status" in each for each in api.select("scheduledjobs", other))
+
+    def test_its_system_jobs_run_in_its_own_namespace(self, api: Api, small: Release, watched: str) -> None:
+        api.until_ready(small.namespace, "verify")
+        assert "every due time is accounted for" in small.finished(api.run_now(small.namespace, "verify"))
+
+    def test_its_operator_was_refused_nothing(self, small: Release) -> None:
+        logged = small.kubectl("logs", f"--selector={SELECTOR}", "--tail=-1")
+        assert "carillon" in logged
+        assert [line for line in logged.splitlines() if "403" in line or '"level":"error"' in line] == []

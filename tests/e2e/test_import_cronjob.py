@@ -52,8 +52,8 @@ def test_what_cannot_be_imported_does_not_stop_the_others(api: Api, namespace: s
 
 def test_one_that_is_not_there(api: Api, namespace: str) -> None:
     told = carillon_import(api, namespace, "nobody")
-    assert (told.returncode, told.stdout) == (3, "")
-    assert '"nobody" not found' in told.stderr
+    assert (told.returncode, told.stdout) == (1, "")
+    assert f"there is no CronJob nobody in namespace {namespace}" in told.stderr
 
 
 def test_take_over_and_give_back(api: Api, namespace: str) -> None:

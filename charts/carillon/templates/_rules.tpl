@@ -1,13 +1,13 @@
 {{/* What the operator may do in the namespaces that it works in. */}}
 {{- define "carillon.operatorRules" -}}
 - apiGroups: [carillon.dev]
-  resources: [scheduledjobs]
+  resources: [scheduledjobs, calendars]
   verbs: [get, list, watch]
 - apiGroups: [carillon.dev]
   resources: [jobruns]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [carillon.dev]
-  resources: [scheduledjobs/status, jobruns/status]
+  resources: [scheduledjobs/status, jobruns/status, calendars/status]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
@@ -35,7 +35,7 @@
 {{/* What the tasks verify and report may do there: look. */}}
 {{- define "carillon.taskRules" -}}
 - apiGroups: [carillon.dev]
-  resources: [scheduledjobs, jobruns]
+  resources: [scheduledjobs, jobruns, calendars]
   verbs: [get, list]
 - apiGroups: [batch]
   resources: [jobs]

@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from carillon.api.base import GROUP, VERSION
+from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
-from carillon.api.rules import JOB_RUN_RULES, SCHEDULED_JOB_RULES
+from carillon.api.rules import CALENDAR_RULES, JOB_RUN_RULES, SCHEDULED_JOB_RULES
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.api.schema import Schema, root, structural
 
@@ -72,6 +73,14 @@ JOB_RUN_COLUMNS = (
     Column("Message", ".status.message", "In words; of a failed run, what the container said.", wide=True),
 )
 
+CALENDAR_COLUMNS = (
+    Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether the calendar is understood."),
+    Column("Used By", ".status.usedBy", "ScheduledJobs that name it.", type="integer"),
+    Column("Description", ".spec.description", "What it is for."),
+    Column("Message", '.status.conditions[?(@.type=="Ready")].message', "What is wrong with it.", wide=True),
+    Column("Age", ".metadata.creationTimestamp", "Time since it was created.", type="date"),
+)
+
 
 def _crd(
     *,
@@ -106,7 +115,7 @@ def _crd(
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [column.document() for column in columns],
                     # Kubernetes 1.30 knows the field and ignores it; from 1.31 `--field-selector` takes these.
-                    "selectableFields": [{"jsonPath": path} for path in selectable],
+                    **({"selectableFields": [{"jsonPath": path} for path in selectable]} if selectable else {}),
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],
@@ -156,6 +165,25 @@ def job_runs() -> dict[str, Any]:
     )
 
 
+def calendars() -> dict[str, Any]:
+    """The CRD of Calendar."""
+    return _crd(
+        kind="Calendar",
+        plural="calendars",
+        short_name="cal",
+        categories=["carillon"],
+        columns=CALENDAR_COLUMNS,
+        selectable=[],
+        schema=root(
+            "Times at which nothing is to run, shared by name: spec.exclude.calendars of ScheduledJobs in the same "
+            "namespace.",
+            structural(CalendarSpec, defaults=True),
+            structural(CalendarStatus, defaults=False),
+            CALENDAR_RULES,
+        ),
+    )
+
+
 class _Dumper(yaml.SafeDumper):
     """Without anchors: the parts of the schema that occur twice are written twice, for readers and for templates."""
 
@@ -168,7 +196,7 @@ def render() -> dict[str, str]:
     return {
         f"{GROUP}_{crd['spec']['names']['plural']}.yaml": _HEADER
         + yaml.dump(crd, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-        for crd in (scheduled_jobs(), job_runs())
+        for crd in (scheduled_jobs(), job_runs(), calendars())
     }
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from carillon.api.base import ApiModel
+from carillon.api.calendar import CalendarSpec
 from carillon.api.jobrun import JobRunSpec
 from carillon.api.scheduledjob import ScheduledJobSpec
 from carillon.api.schema import structural
@@ -21,7 +22,7 @@ MAX_LINES = 8
 """Lines for one object: a condition's message has 1024 characters."""
 _MAX_FOUND = 60
 
-_SPECS: dict[str, type[ApiModel]] = {model.__name__: model for model in (ScheduledJobSpec, JobRunSpec)}
+_SPECS: dict[str, type[ApiModel]] = {model.__name__: model for model in (ScheduledJobSpec, JobRunSpec, CalendarSpec)}
 
 _CURES = {
     "bool_parsing": "write true or false",

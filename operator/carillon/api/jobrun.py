@@ -13,6 +13,7 @@ class TriggerType(StrEnum):
 
     MANUAL = "Manual"
     PERIODIC = "Periodic"
+    BACKFILL = "Backfill"
 
 
 class Phase(StrEnum):
@@ -38,7 +39,7 @@ class RunTrigger(ApiModel):
     type: TriggerType = Field(
         default=TriggerType.MANUAL,
         description="Manual (default): someone created the JobRun. Periodic: a trigger of the ScheduledJob was due; "
-        "such runs are created by the operator.",
+        "such runs are created by the operator. Backfill: a due time of the past, run again because someone said so.",
     )
     name: str = Field(
         default="", max_length=64, description="Name of the ScheduledJob's trigger that was due, or autoStart."
@@ -52,7 +53,8 @@ class JobRunSpec(ApiModel):
         min_length=1, max_length=52, description="Name of the ScheduledJob to run, in the same namespace."
     )
     scheduled_time: Instant | None = Field(
-        default=None, description="The due time of a Periodic run, RFC 3339. Not for Manual runs, which start now."
+        default=None,
+        description="The due time of a Periodic or Backfill run, RFC 3339. Not for Manual runs, which start now.",
     )
     trigger: RunTrigger = Field(
         default=RunTrigger(), description="Why the run exists. Leave it out for a manual run (Run Now)."

@@ -12,8 +12,14 @@ from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
 _MACROS = "yearly annually monthly weekly daily midnight hourly"
-_CRON_FIELD = rf"([0-9*?,/#()hlw-]|{'|'.join(_NAMES.split())})+"
-CRON_SHAPE = rf"(?i)^\s*({_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}|@({'|'.join(_MACROS.split())}|every\s+\S+))\s*$"
+# What follows a hyphen after a star means nothing, to robfig either, and may be anything.
+_CRON_FIELD = rf"([0-9+*?,/#()hlw-]|{'|'.join(_NAMES.split())}|[*?]-[^\s,/]+)+"
+# RE2's \s is ASCII's; the parser, as robfig, parts the fields at any white space (the no-break space of a web page).
+_CRON_SPACE = "[^!-~]"
+CRON_SHAPE = (
+    rf"(?i)^{_CRON_SPACE}*({_CRON_FIELD}({_CRON_SPACE}+{_CRON_FIELD}){{4,5}}"
+    rf"|@({'|'.join(_MACROS.split())}|every{_CRON_SPACE}+\S+)){_CRON_SPACE}*$"
+)
 INTERVAL_SHAPE = r"(?i)^\s*R[0-9]*/[^/]+/[^/]+$"
 INSTANT_SHAPE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.,]+([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 
@@ -140,6 +146,12 @@ SCHEDULED_JOB_RULES = (
         reason="FieldValueForbidden",
     ),
     Rule(
+        path="spec.triggers.items",
+        rule="!has(self.startAt) || !has(self.endAt) || timestamp(self.startAt) <= timestamp(self.endAt)",
+        message="endAt lies before startAt; exchange them",
+        field_path=".endAt",
+    ),
+    Rule(
         path="spec.triggers.items.cron",
         rule=f"self.matches(r'{CRON_SHAPE}')",
         message="write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *, "
@@ -157,6 +169,11 @@ SCHEDULED_JOB_RULES = (
         path="spec.triggers.items.at",
         rule=f"self.matches(r'{INSTANT_SHAPE}')",
         message="write an instant with its offset, for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00",
+    ),
+    Rule(
+        path="spec.exclude.windows.items.cron",
+        rule=f"self.matches(r'{CRON_SHAPE}')",
+        message="write five fields (minute hour day-of-month month day-of-week), for example 0 8 * * MON-FRI",
     ),
     Rule(
         path="spec.jobTemplate",
@@ -182,6 +199,14 @@ SCHEDULED_JOB_RULES = (
     ),
 )
 
+CALENDAR_RULES = (
+    Rule(
+        path="spec.windows.items.cron",
+        rule=f"self.matches(r'{CRON_SHAPE}')",
+        message="write five fields (minute hour day-of-month month day-of-week), for example 0 8 * * MON-FRI",
+    ),
+)
+
 JOB_RUN_RULES = (
     Rule(
         path="spec",
@@ -190,15 +215,15 @@ JOB_RUN_RULES = (
     ),
     Rule(
         path="spec",
-        rule="self.trigger.type != 'Periodic' || has(self.scheduledTime)",
-        message="set the due time of the Periodic run, or leave trigger out for a manual run",
+        rule="self.trigger.type == 'Manual' || has(self.scheduledTime)",
+        message="set the due time of the Periodic or Backfill run, or leave trigger out for a manual run",
         field_path=".scheduledTime",
         reason="FieldValueRequired",
     ),
     Rule(
         path="spec",
         rule="self.trigger.type != 'Manual' || !has(self.scheduledTime)",
-        message="remove it; a Manual run starts now, and only Periodic runs have a due time",
+        message="remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
         field_path=".scheduledTime",
         reason="FieldValueForbidden",
     ),

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from carillon.api.base import ApiModel, Instant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
+from carillon.api.exclude import Exclude
 
 YEAR_SECONDS = 31_536_000
 
@@ -24,6 +25,14 @@ class ConcurrencyPolicy(StrEnum):
     ALLOW = "Allow"
     FORBID = "Forbid"
     REPLACE = "Replace"
+
+
+class CatchUpPolicy(StrEnum):
+    """What becomes of due times that nobody was there to fire (design 3.3)."""
+
+    SKIP = "Skip"
+    LATEST = "Latest"
+    ALL = "All"
 
 
 class DaylightSavingPolicy(StrEnum):
@@ -81,6 +90,19 @@ class Trigger(ApiModel):
         max_length=40,
         description='One instant, RFC 3339 with its offset. Example: "2026-12-24T18:00:00Z".',
     )
+    jitter_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Start up to so many seconds after the due time, and before the next one, so that not all jobs "
+        "start at once. The delay of a due time never changes.",
+    )
+    start_at: Instant | None = Field(
+        default=None, description="No due time before this instant counts. RFC 3339 with its offset."
+    )
+    end_at: Instant | None = Field(
+        default=None, description="No due time after this instant counts. RFC 3339 with its offset."
+    )
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> Self:
@@ -92,7 +114,20 @@ class Trigger(ApiModel):
             raise ValueError(
                 f"timeZone and daylightSaving go with cron only; remove them or replace {kinds[0]} by cron"
             )
+        if self.start_at is not None and self.end_at is not None and self.end_at < self.start_at:
+            raise ValueError(f"endAt {self.end_at} lies before startAt {self.start_at}; exchange them")
         return self
+
+
+class CatchUp(ApiModel):
+    """What becomes of due times that were missed: nobody was there to fire them within 60 seconds."""
+
+    policy: CatchUpPolicy = Field(
+        default=CatchUpPolicy.LATEST,
+        description="Latest (default): the newest missed due time runs, once. Skip: none does. All: the newest ones up "
+        "to limit run, oldest first, one at a time. Only within startingDeadlineSeconds; the rest is in status.skips.",
+    )
+    limit: int = Field(default=10, ge=1, le=100, description="How many due times All runs at the most. Default: 10.")
 
 
 class Concurrency(ApiModel):
@@ -154,6 +189,10 @@ class ScheduledJobSpec(ApiModel):
         le=YEAR_SECONDS,
         description="A run that could not start within this many seconds of its due time is skipped, and the skip is "
         "recorded. No limit when empty.",
+    )
+    catch_up: CatchUp = Field(default=CatchUp(), description="What becomes of due times missed in a downtime.")
+    exclude: Exclude = Field(
+        default=Exclude(), description="Times at which no trigger fires: holidays, dates, windows, shared Calendars."
     )
     concurrency: Concurrency = Field(default=Concurrency(), description="What happens when runs would overlap.")
     timeout_seconds: int | None = Field(

@@ -5,25 +5,21 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
-import asyncio
-import os
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, cast
 
 import typer
 import yaml
 
 from carillon.api.base import rfc3339
+from carillon.cli.cluster import Api, Place, connected, world_of
+from carillon.cli.exit_codes import Exit
+from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace
+from carillon.cli.problems import explained, run, usage
 from carillon.engine import importing
-from carillon.kube.client import Client
-from carillon.kube.errors import ApiError, NotConfigured, Unreachable
-from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS
-
-EXIT_PROBLEMS = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
+from carillon.kube.errors import ApiError, Unreachable
+from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
 
 app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
 
@@ -37,6 +33,22 @@ class Output(StrEnum):
     REPORT = "report"
 
 
+class Writer(Api, Protocol):
+    """What a change-over needs of `kube.client.Client`."""
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
+        """Create an object, or only ask whether it would be."""
+        ...
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+    ) -> Object:
+        """Change an object."""
+        ...
+
+
 @app.callback()
 def _import() -> None:
     """Bring what other schedulers run to Carillon."""
@@ -44,11 +56,9 @@ def _import() -> None:
 
 @app.command()
 def cronjob(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Name of the CronJob; or use --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All CronJobs of the namespace.")] = False,
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Default: that of the kubeconfig's context.")
-    ] = "",
     output: Annotated[
         Output, typer.Option("--output", "-o", help="yaml: manifests and report; report: the report alone.")
     ] = Output.YAML,
@@ -56,54 +66,49 @@ def cronjob(
         bool, typer.Option("--take-over", help="Suspend the CronJob and create the ScheduledJob.")
     ] = False,
     give_back: Annotated[
-        bool, typer.Option("--give-back", help="Suspend the ScheduledJob and resume the CronJob.")
+        bool, typer.Option("--give-back", help="Disable the ScheduledJob and resume the CronJob.")
     ] = False,
-    kubeconfig: Annotated[
-        str | None, typer.Option(help="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: Context = None,
+    namespace: Namespace = None,
+    everywhere: AllNamespaces = False,
 ) -> None:
     """Print ScheduledJobs that do what CronJobs do, and say what is equal and what changes.
 
-    Exits with 1 when one of them cannot be imported.
+    Exits with 1 when one of them cannot be imported, or changed over.
     """
-    if (name is None) != every:
-        _stop("write the name of a CronJob, or --all", EXIT_USAGE)
-    if take_over and give_back:
-        _stop("--take-over and --give-back are opposites; write one of them", EXIT_USAGE)
-    where = namespace or _namespace_in_force(kubeconfig)
-    act = _take_over if take_over else _give_back if give_back else None
-    try:
-        problems = asyncio.run(_each(name, where, kubeconfig, output, act))
-    except (ApiError, Unreachable, NotConfigured) as error:
-        _stop(str(error), EXIT_UNREACHABLE)
-    if problems:
-        raise typer.Exit(EXIT_PROBLEMS)
+    world = world_of(context)
 
-
-async def _each(name: str | None, namespace: str, kubeconfig: str | None, output: Output, act: Any) -> int:
-    """Deal with the CronJobs one after the other; how many could not be dealt with."""
-    client = await Client.connect(kubeconfig=kubeconfig)
-    try:
-        if name is not None:
-            found = [await client.get(CRON_JOBS, namespace, name)]
-        else:
-            found, _ = await client.list(CRON_JOBS, namespace)
-            found = [raw for raw in found if not importing.kept_by_us(raw)]
-        problems = 0
-        for raw in found:
+    async def work() -> int:
+        if (name is None) != every:
+            raise usage("write the name of a CronJob, or --all")
+        if name is not None and everywhere:
+            raise usage(f"{name} and --all-namespaces: name the namespace with -n, or use --all")
+        if take_over and give_back:
+            raise usage("--take-over and --give-back are opposites: write one of them")
+        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
+        async with connected(world, place) as cluster:
+            if name is not None:
+                found = [await cluster.get(CRON_JOBS, place.namespace or "", name)]
+            else:
+                # Those that we keep for definitions with backend: CronJob are nobody's to import.
+                found = [raw for raw in await cluster.list(CRON_JOBS, place.namespace) if not importing.kept_by_us(raw)]
+                if not found:
+                    _say("no CronJobs")
+            act = _take_over if take_over else _give_back if give_back else None
             if act is None:
-                problems += not _print(raw, output)
-                continue
-            try:
-                await act(client, raw)
-            except _Refused as problem:
-                _say(f"CronJob {_name(raw)}: {problem}")
-                problems += 1
-        if not found:
-            _say(f"no CronJobs in namespace {namespace}")
-        return problems
-    finally:
-        await client.close()
+                return sum(not _print(raw, output) for raw in found)
+            problems = 0
+            for raw in found:
+                try:
+                    await act(cast(Writer, cluster.api), raw)
+                except (_Refused, ApiError, Unreachable) as problem:
+                    _say(f"CronJob {_name(raw)}: {problem}")
+                    problems += 1
+            return problems
+
+    if run(work()):
+        raise typer.Exit(Exit.FAILED)
 
 
 class _Refused(Exception):  # noqa: N818  (said to people, and the next CronJob's turn)
@@ -128,7 +133,7 @@ def _report(raw: Object, imported: importing.Imported) -> None:
             _say(f"  {word + ':':8} {line}")
 
 
-async def _take_over(client: Client, raw: Object) -> None:
+async def _take_over(client: Writer, raw: Object) -> None:
     """Suspend the CronJob, then have the ScheduledJob count from now on."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     imported = importing.import_cron_job(raw)
@@ -161,7 +166,7 @@ async def _take_over(client: Client, raw: Object) -> None:
     _say(f"CronJob {_name(raw)}: taken over; it is suspended, and ScheduledJob {name} runs in its place")
 
 
-async def _give_back(client: Client, raw: Object) -> None:
+async def _give_back(client: Writer, raw: Object) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     if not importing.taken_over(raw):
@@ -183,22 +188,15 @@ async def _give_back(client: Client, raw: Object) -> None:
     _say(f"CronJob {_name(raw)}: given back; ScheduledJob {name} is disabled, and can be deleted")
 
 
-async def _find(client: Client, namespace: str, name: str) -> Object | None:
+async def _find(client: Writer, namespace: str, name: str) -> Object | None:
     try:
         return await client.get(SCHEDULED_JOBS, namespace, name)
     except ApiError as error:
         if not error.not_found:
-            raise
+            raise explained(error, "get", SCHEDULED_JOBS, namespace, name) from error
         return None
-
-
-def _namespace_in_force(kubeconfig: str | None) -> str:
-    """The namespace of the kubeconfig's current context, as kubectl takes it."""
-    paths = (kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")).split(os.pathsep)
-    documents = [yaml.safe_load(path.read_text()) or {} for path in map(Path, paths) if path.is_file()]
-    current = next((d["current-context"] for d in documents if d.get("current-context")), "")
-    contexts = [c for d in documents for c in d.get("contexts") or () if c.get("name") == current]
-    return next((c["context"]["namespace"] for c in contexts if c["context"].get("namespace")), "default")
+    except Unreachable as error:
+        raise explained(error, "get", SCHEDULED_JOBS, namespace, name) from error
 
 
 def _name(raw: Object) -> str:
@@ -207,8 +205,3 @@ def _name(raw: Object) -> str:
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _stop(text: str, code: int) -> None:
-    _say(f"carillon import cronjob: {text}")
-    raise typer.Exit(code)

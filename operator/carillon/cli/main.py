@@ -1,6 +1,8 @@
 """`carillon`: the operator, and the tasks that the chart's system jobs run."""
 
 import asyncio
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,18 +10,27 @@ from pydantic import ValidationError
 
 from carillon import __version__
 from carillon.cli import import_cronjob, task
+from carillon.cli.backfill import backfill_command
+from carillon.cli.exit_codes import Exit
+from carillon.cli.explain import explain_command
+from carillon.cli.load import load_command
+from carillon.cli.next import next_command
 
-EXIT_USAGE = 2
+LOOK, CHANGE, SERVE = "Look ahead, and back", "Run jobs", "In the cluster"
 
 app = typer.Typer(
     name="carillon",
     help="Jobs on a schedule or on demand in Kubernetes, and a memory of what happened.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(task.app, name="task")
-app.add_typer(import_cronjob.app, name="import")
+app.command("next", rich_help_panel=LOOK)(next_command)
+app.command("explain", rich_help_panel=LOOK)(explain_command)
+app.command("load", rich_help_panel=LOOK)(load_command)
+app.command("backfill", rich_help_panel=CHANGE)(backfill_command)
+app.add_typer(import_cronjob.app, name="import", rich_help_panel=CHANGE)
+app.add_typer(task.app, name="task", rich_help_panel=SERVE)
 
 
 def _print_version(wanted: bool) -> None:
@@ -38,6 +49,7 @@ def _root(
 
 
 @app.command(
+    rich_help_panel=SERVE,
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
@@ -59,15 +71,16 @@ def operator(context: typer.Context) -> None:
         typer.echo(
             "Each setting is a flag, CARILLON_… in the environment, or a key of $CARILLON_CONFIG_FILE.", err=True
         )
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(Exit.USAGE) from None
     logs.configure(settings.log_format, settings.log_level)
     try:
         asyncio.run(serve(settings))
     except (CannotStart, NotConfigured) as error:
         typer.echo(f"carillon operator: {error}", err=True)
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(Exit.USAGE) from None
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="carillon")
+    """Run the command line, under the name by which it was called: `carillon`, or kubectl's plugin."""
+    plugin = Path(sys.argv[0]).name == "kubectl-carillon"
+    app(prog_name="kubectl carillon" if plugin else "carillon")

@@ -3,17 +3,17 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carillon.controller.inventory import Inventory, take
-from carillon.controller.settings import split_names
+from carillon.cli.exit_codes import Exit
 from carillon.engine import audit
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 
-EXIT_FINDINGS = 1
-EXIT_UNREACHABLE = 3
+if TYPE_CHECKING:
+    from carillon.controller.inventory import Inventory
+
 SECOND_LOOK_SECONDS = 5.0
 
 app = typer.Typer(help="Tasks of the system jobs: verify and report.", no_args_is_help=True)
@@ -27,12 +27,16 @@ Namespaces = Annotated[
 Kubeconfig = Annotated[str | None, typer.Option(help="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own.")]
 
 
-def _look(namespaces: str, kubeconfig: str | None) -> Inventory:
+def _look(namespaces: str, kubeconfig: str | None) -> "Inventory":
+    # Imported here: help and completion must be quick.
+    from carillon.controller.inventory import take
+    from carillon.controller.settings import split_names
+
     try:
         return asyncio.run(take(split_names(namespaces), kubeconfig=kubeconfig))
     except (ApiError, Unreachable, NotConfigured) as error:
         typer.echo(f"carillon task: {error}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
+        raise typer.Exit(Exit.UNREACHABLE) from None
 
 
 @app.command()
@@ -56,7 +60,7 @@ def verify(namespaces: Namespaces = "", kubeconfig: Kubeconfig = None) -> None:
     typer.echo(f"{len(findings)} findings:")
     for finding in findings:
         typer.echo(f"  {finding}")
-    raise typer.Exit(EXIT_FINDINGS)
+    raise typer.Exit(Exit.FAILED)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import heapq
 from datetime import datetime
 
-from carillon.engine.model import Key
+from carillon.engine.model import WorkKey
 
 SLACK = 64
 """The heap is made anew when it holds more replaced entries than live ones and these."""
@@ -13,13 +13,13 @@ class Agenda:
     """At most one live entry a key; one that was replaced stays in the heap and is passed over when it surfaces."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[datetime, Key]] = []
-        self._wanted: dict[Key, datetime] = {}
+        self._heap: list[tuple[datetime, WorkKey]] = []
+        self._wanted: dict[WorkKey, datetime] = {}
 
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def set(self, key: Key, when: datetime | None) -> None:
+    def set(self, key: WorkKey, when: datetime | None) -> None:
         """Look at the key at `when`, and no longer at the moment noted before; never when None."""
         if when is None:
             self._wanted.pop(key, None)
@@ -30,7 +30,7 @@ class Agenda:
                 self._heap = [(moment, wanted) for wanted, moment in self._wanted.items()]
                 heapq.heapify(self._heap)
 
-    def bring_forward(self, key: Key, when: datetime) -> None:
+    def bring_forward(self, key: WorkKey, when: datetime) -> None:
         """Look at the key at `when`, unless that is later than the moment noted before."""
         noted = self._wanted.get(key)
         self.set(key, when if noted is None else min(noted, when))
@@ -44,9 +44,9 @@ class Agenda:
             heapq.heappop(self._heap)
         return None
 
-    def due(self, now: datetime) -> list[Key]:
+    def due(self, now: datetime) -> list[WorkKey]:
         """Take out the keys whose moment has come, in the order of their moments."""
-        keys: list[Key] = []
+        keys: list[WorkKey] = []
         while self._heap and self._heap[0][0] <= now:
             when, key = heapq.heappop(self._heap)
             if self._wanted.get(key) == when:

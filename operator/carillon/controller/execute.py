@@ -16,13 +16,13 @@ from carillon.controller.native import NativeExecutor
 from carillon.controller.store import Object, Store
 from carillon.engine import plan as plans
 from carillon.engine import pods
-from carillon.engine.model import Key, Refusal, TemplateCheck
+from carillon.engine.model import CalendarKey, Key, Refusal, TemplateCheck
 from carillon.engine.read import controller_uid, definition_uid, read_run
 from carillon.engine.runstatus import status_body
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
-from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
 
 LAST_LINES = 20
 LAST_BYTES = 2048
@@ -97,6 +97,11 @@ class Executor:
                 | plans.AdoptJob()
             ):
                 await self._native.execute(key, action)
+            case plans.WriteCalendarStatus():
+                body = _status_body("Calendar", key.namespace, key.name, action.resource_version, action.status)
+                self._store.put_calendar(
+                    await self._client.replace(CALENDARS, key.namespace, key.name, body, subresource="status")
+                )
             case plans.Emit():
                 self._recorder.emit(
                     regarding=_reference(action.kind, key.namespace, action.name, action.uid),
@@ -135,6 +140,8 @@ class Executor:
                 await self._read_again_run(key, action.name)
             case plans.SuspendCronJob() | plans.DeleteCronJob():
                 await self._native.look_up(key)
+            case plans.WriteCalendarStatus():
+                await self._read_again_calendar(CalendarKey(key.namespace, key.name))
             case _:
                 pass
 
@@ -164,6 +171,15 @@ class Executor:
                     self._store.drop(run.uid)
             # It may have gone with its definition, which may have been made anew under the same name.
             await self._look_up_definition(key)
+
+    async def _read_again_calendar(self, key: CalendarKey) -> None:
+        try:
+            self._store.put_calendar(await self._client.get(CALENDARS, key.namespace, key.name))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            if (calendar := self._store.calendar(key)) is not None:
+                self._store.drop(calendar.uid)
 
     async def _create_run(self, key: Key, action: plans.CreateRun) -> None:
         try:
@@ -212,7 +228,7 @@ class Executor:
             else:
                 raise
         else:
-            self._metrics.started(action.trigger, action.scheduled_time, self._clock())
+            self._metrics.started(action.trigger, action.due_at, self._clock())
         notes.refusals.pop(action.run_uid, None)
         self._store.put_job(raw)
 

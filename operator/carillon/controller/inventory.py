@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from carillon.api import keys
-from carillon.engine.model import Definition, Job, Run
-from carillon.engine.read import read_definition, read_job, read_run
+from carillon.engine.model import Calendar, Definition, Job, Run
+from carillon.engine.read import read_calendar, read_definition, read_job, read_run
 from carillon.kube.client import Client
-from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CALENDARS, JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 
 Value = TypeVar("Value")
 
@@ -33,12 +33,23 @@ async def take(namespaces: tuple[str, ...], *, kubeconfig: str | None) -> Invent
     client = await Client.connect(kubeconfig=kubeconfig)
     try:
         return Inventory(
-            definitions=await _list(client, SCHEDULED_JOBS, namespaces, read_definition),
+            definitions=await _definitions(client, namespaces),
             runs=await _list(client, JOB_RUNS, namespaces, read_run),
             jobs=await _list(client, JOBS, namespaces, read_job, label_selector=keys.RUN_UID_LABEL),
         )
     finally:
         await client.close()
+
+
+async def _definitions(client: Client, namespaces: tuple[str, ...]) -> tuple[Definition, ...]:
+    calendars: dict[str, dict[str, Calendar]] = {}
+    for calendar in await _list(client, CALENDARS, namespaces, read_calendar):
+        calendars.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
+
+    def read(raw: dict[str, Any]) -> Definition:
+        return read_definition(raw, calendars.get(raw["metadata"]["namespace"], {}))
+
+    return await _list(client, SCHEDULED_JOBS, namespaces, read)
 
 
 async def _list(

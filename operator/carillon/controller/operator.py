@@ -29,9 +29,9 @@ from carillon.controller.workqueue import WorkQueue
 from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
-from carillon.kube.events import Recorder
+from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
-from carillon.kube.resources import CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -93,6 +93,7 @@ class Operator:
         self._followers = [follower for namespace in self._namespaces for follower in self._follow(namespace)]
         self._definitions_listed = asyncio.Event()
         self._compare_soon = asyncio.Event()
+        self._compared_at: dict[str | None, int] = {}
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -101,10 +102,19 @@ class Operator:
         return [
             Follower(
                 self._client,
+                CALENDARS,
+                namespace,
+                on_object=store.put_calendar,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
+            ),
+            Follower(
+                self._client,
                 JOB_RUNS,
                 namespace,
                 on_object=store.put_run,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
             ),
             Follower(
                 self._client,
@@ -113,6 +123,7 @@ class Operator:
                 label_selector=keys.RUN_UID_LABEL,
                 on_object=store.put_job,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
             ),
             Follower(
                 self._client,
@@ -122,6 +133,7 @@ class Operator:
                 label_selector=keys.NATIVE_LABEL,
                 on_object=store.put_job,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
             ),
             Follower(
                 self._client,
@@ -130,6 +142,7 @@ class Operator:
                 label_selector=keys.NATIVE_LABEL,
                 on_object=store.put_cron_job,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
             ),
             Follower(
                 self._client,
@@ -206,7 +219,7 @@ class Operator:
             except (ApiError, Unreachable) as error:
                 why = str(error)
             else:
-                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural} <= served:
+                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural, CALENDARS.plural} <= served:
                     log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
                     return
                 why = f"the CustomResourceDefinitions of {GROUP}/{VERSION} are not installed"
@@ -259,13 +272,26 @@ class Operator:
     async def _compare(self) -> None:
         """Make the store's ScheduledJobs those that the API server has."""
         for namespace in self._namespaces:
-            before = {d.uid for d in self._store.definitions() if namespace in (None, d.key.namespace)}
-            items, _ = await self._client.list(SCHEDULED_JOBS, namespace)
+            here = [d for d in self._store.definitions() if namespace in (None, d.key.namespace)]
+            before = {d.uid for d in here}
+            # From before the list, for another may overtake this one.
+            seen_before = max((int(d.resource_version) for d in here), default=0)
+            seen_before = max(seen_before, self._compared_at.get(namespace, 0))
+            items, version = await self._client.list(SCHEDULED_JOBS, namespace)
+            if int(version) < seen_before:
+                self._begin_anew()
+            self._compared_at[namespace] = int(version)
             for raw in items:
                 self._store.put_definition(raw)
             for uid in before - {item["metadata"]["uid"] for item in items}:
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)
+
+    def _begin_anew(self) -> None:
+        """Forget the versions: with those of before, everything that comes now would be taken for old."""
+        log.warning("the API server has gone back in time, as after a restored backup; everything is taken in anew")
+        self._store.begin_anew()
+        self._compare_soon.set()
 
     async def _elect(self) -> None:
         """Compete for the lease once everything there is was seen."""
@@ -312,7 +338,7 @@ class Operator:
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}
-        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""))
+        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""), last_seen(raw))
 
     def _report_unreadable(self, raw: Object, why: str) -> None:
         metadata = raw["metadata"]

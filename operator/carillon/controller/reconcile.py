@@ -14,8 +14,9 @@ from carillon.controller.metrics import Metrics
 from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
+from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import TEMPLATE_RECHECK, decide
-from carillon.engine.model import Key
+from carillon.engine.model import CalendarKey, Key, WorkKey
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 
 ROUNDS = 30
@@ -59,11 +60,11 @@ class Reconciler:
         self._executor = executor
         self._metrics = metrics
         self._clock = clock
-        self._put_offs: dict[Key, _PutOff] = {}
+        self._put_offs: dict[WorkKey, _PutOff] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
         self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob]] = {}
 
-    async def reconcile(self, key: Key) -> None:
+    async def reconcile(self, key: WorkKey) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
         put_off = self._put_offs.get(key)
         if put_off is not None and self._clock() < put_off.until and put_off.generation == self._generation(key):
@@ -71,7 +72,7 @@ class Reconciler:
             self._agenda.bring_forward(key, put_off.until)
             return
         try:
-            settled = await self._settle(key)
+            settled = await (self._settle_calendar(key) if isinstance(key, CalendarKey) else self._settle(key))
         except WritesRefused:
             # Perhaps for a moment only, in which a renewal was late; a process that leads no more forgets its agenda.
             log.debug("a write was refused: this process does not lead", key=str(key))
@@ -85,16 +86,31 @@ class Reconciler:
             log.exception("parked", key=str(key))
             self._metrics.parked.inc()
             self._put_off(key, f"an error in the operator: {error!r}", LONGEST_PARKING_SECONDS)
-            await self._executor.tell_parked(key, error)
+            if isinstance(key, Key):
+                await self._executor.tell_parked(key, error)
         else:
             if settled:
                 self._put_offs.pop(key, None)
+            if isinstance(key, CalendarKey):
+                return
+            if settled:
                 self._store.tidy(key)
             notes = self._store.notes_of(key)
             if notes is not None and notes.unwatched_jobs:
                 self._agenda.bring_forward(key, self._clock() + UNWATCHED_INTERVAL)
             else:
                 self._unwatched_looked_up.pop(key, None)
+
+    async def _settle_calendar(self, key: CalendarKey) -> bool:
+        for _ in range(ROUNDS):
+            calendar = self._store.calendar(key)
+            plan = plans.Plan()
+            if calendar is not None:
+                plan = decide_calendar(calendar, used_by=len(self._store.users_of(key)), now=self._clock())
+            if not plan.actions:
+                break
+            await self._carry_out_all(Key(key.namespace, key.name), plan)
+        return True
 
     async def _settle(self, key: Key) -> bool:
         self._expire_notes(key)
@@ -168,7 +184,7 @@ class Reconciler:
         if refused and checked is not None and self._clock() - checked >= TEMPLATE_RECHECK:
             notes.template_check = None
 
-    def _put_off(self, key: Key, why: str, longest_seconds: float) -> None:
+    def _put_off(self, key: WorkKey, why: str, longest_seconds: float) -> None:
         before = self._put_offs.get(key)
         failures = before.failures + 1 if before is not None else 1
         seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16)) * random.uniform(0.75, 1.25)
@@ -177,6 +193,9 @@ class Reconciler:
         log.warning("put off", key=str(key), seconds=round(seconds, 1), failures=failures, why=why)
         self._agenda.bring_forward(key, until)
 
-    def _generation(self, key: Key) -> int:
+    def _generation(self, key: WorkKey) -> int:
+        if isinstance(key, CalendarKey):
+            calendar = self._store.calendar(key)
+            return calendar.generation if calendar is not None else 0
         definition = self._store.snapshot(key).definition
         return definition.generation if definition is not None else 0

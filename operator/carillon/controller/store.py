@@ -1,13 +1,14 @@
 """What is known of the cluster, by definition: fed by the watches and by the answers to our own writes.
 
 The answers bridge the gap until the watch has seen a write. Neither can take an object back in time: an older
-resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer.
+resourceVersion is passed over, and what was seen to be deleted does not come back by a late answer. When the API server
+itself has gone back, `begin_anew` forgets all that.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +16,8 @@ from pydantic import ValidationError
 from carillon.api import keys
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
+    Calendar,
+    CalendarKey,
     CronJob,
     Definition,
     Job,
@@ -25,12 +28,16 @@ from carillon.engine.model import (
     Run,
     Snapshot,
     TemplateCheck,
+    WorkKey,
 )
+from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
-from carillon.engine.read import read_cron_job, read_definition, read_job, read_run
+from carillon.engine.read import NO_CALENDARS, read_calendar, read_cron_job, read_definition, read_job, read_run
 
 Object = dict[str, Any]
 _BURIED = 20_000
+NEWS = timedelta(seconds=30)
+"""An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
 
 
 @dataclass(slots=True)
@@ -104,7 +111,7 @@ class Store:
     def __init__(
         self,
         *,
-        changed: Callable[[Key], None],
+        changed: Callable[[WorkKey], None],
         unreadable: Callable[[Object, str], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -115,6 +122,8 @@ class Store:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
+        self._calendars: dict[str, dict[str, Calendar]] = {}
+        self._calendar_keys: dict[str, CalendarKey] = {}
 
     def known(self) -> list[Key]:
         """Every key about which something is known."""
@@ -163,16 +172,17 @@ class Store:
         """Take in a ScheduledJob."""
         if self._stale(raw):
             return
-        definition = read_definition(raw)
+        definition = read_definition(raw, self._calendars.get(raw["metadata"]["namespace"], NO_CALENDARS))
         family = self._families.setdefault(definition.key, _Family())
         known = family.definition
         if known is not None and known.uid != definition.uid:
-            if int(definition.resource_version) < int(known.resource_version):
+            if int(definition.resource_version) < self._versions.get(known.uid, 0):
                 self._bury(definition.uid)  # a late word of one that was deleted, and made anew since
                 return
             self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
         family.definition = definition
+        self._tell_calendars(known, definition)
         if definition.unreadable_status:
             self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
@@ -180,6 +190,54 @@ class Store:
             if known is not None and known.generation != definition.generation:
                 family.notes.cron_job_refused = None
         self._note(raw, definition.key)
+
+    def put_calendar(self, raw: Object) -> None:
+        """Take in a Calendar; the definitions that name it are planned anew."""
+        if self._stale(raw):
+            return
+        calendar = read_calendar(raw)
+        key = CalendarKey(*calendar.key)
+        before = self.calendar(key)
+        if before is not None and before.uid != calendar.uid:
+            self.drop(before.uid)
+        self._calendars.setdefault(key.namespace, {})[key.name] = calendar
+        self._versions[calendar.uid] = int(calendar.resource_version)
+        self._calendar_keys[calendar.uid] = key
+        if before is None or (before.spec, before.invalid) != (calendar.spec, calendar.invalid):
+            self._plan_anew(key)
+        self._changed(key)
+
+    def calendar(self, key: CalendarKey) -> Calendar | None:
+        """The Calendar of that name."""
+        return self._calendars.get(key.namespace, {}).get(key.name)
+
+    def calendars(self) -> list[CalendarKey]:
+        """Every Calendar."""
+        return list(self._calendar_keys.values())
+
+    def users_of(self, key: CalendarKey) -> list[Definition]:
+        """The definitions that name a Calendar."""
+        return [
+            definition
+            for definition in self.definitions()
+            if definition.key.namespace == key.namespace and key.name in _calendars_of(definition)
+        ]
+
+    def _drop_calendar(self, key: CalendarKey) -> None:
+        del self._calendars[key.namespace][key.name]
+        self._plan_anew(key)
+
+    def _plan_anew(self, key: CalendarKey) -> None:
+        for definition in self.users_of(key):
+            self._families[definition.key].definition = plan(definition, self._calendars[key.namespace])
+            self._changed(definition.key)
+
+    def _tell_calendars(self, *definitions: Definition | None) -> None:
+        """Calendars say how many definitions name them."""
+        for definition in filter(None, definitions):
+            for name in _calendars_of(definition):
+                if name in self._calendars.get(definition.key.namespace, {}):
+                    self._changed(CalendarKey(definition.key.namespace, name))
 
     def put_run(self, raw: Object) -> None:
         """Take in a JobRun; one that cannot be read is reported and left alone."""
@@ -248,6 +306,18 @@ class Store:
         self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
         self._keys[job.uid] = key
 
+    def begin_anew(self) -> None:
+        """Believe whatever comes next: the API server has gone back in time, as an etcd restored from a backup does.
+
+        Its versions are those of before, or will be given a second time, and what was deleted since may be there again.
+        """
+        for family in self._families.values():
+            # They were kept for their last words; nobody will tell of their end a second time.
+            for uid in family.jobs.keys() & self._buried.keys():
+                del family.jobs[uid]
+        self._versions.clear()
+        self._buried.clear()
+
     def tidy(self, key: Key) -> None:
         """Forget the notes that no decision needs any more."""
         family = self._families.get(key)
@@ -287,11 +357,15 @@ class Store:
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._bury(uid)
+        if uid in self._calendar_keys:
+            self._drop_calendar(self._calendar_keys.pop(uid))
+            return
         key = self._keys.pop(uid, None)
         family = self._families.get(key) if key is not None else None
         if key is None or family is None:
             return
         if family.definition is not None and family.definition.uid == uid:
+            self._tell_calendars(family.definition)
             family.definition = None
         if family.cron_job is not None and family.cron_job.uid == uid:
             family.cron_job = None
@@ -326,10 +400,22 @@ class Store:
             self._buried.popitem(last=False)
         self._versions.pop(uid, None)
 
-    def refuse_pods(self, job_uid: str, message: str) -> None:
-        """Note that Kubernetes refuses the pods of a Job, from the Job's own events."""
+    def refuse_pods(self, job_uid: str, message: str, at: datetime | None) -> None:
+        """Note that Kubernetes refuses the pods of a Job, from the Job's own events.
+
+        Events live for an hour, and a watch that begins tells all of them. An old one says nothing of a Job that has
+        had pods since; of one that never had any it still holds.
+
+        Args:
+            job_uid: the Job.
+            message: why.
+            at: when it was said last; None: not known, which counts as just now.
+        """
         key = self._keys.get(job_uid)
         if key is None:
+            return
+        job = self._families[key].jobs.get(job_uid) if key in self._families else None
+        if job is not None and job.had_pods and at is not None and self._clock() - at > NEWS:
             return
         noted = self.notes(key).pods_refused
         if noted.get(job_uid) != message:
@@ -346,6 +432,10 @@ class Store:
         self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
         self._keys[metadata["uid"]] = key
         self._changed(key)
+
+
+def _calendars_of(definition: Definition) -> tuple[str, ...]:
+    return definition.spec.exclude.calendars if definition.spec is not None else ()
 
 
 def _told(run: Run, job: Job) -> bool:

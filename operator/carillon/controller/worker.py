@@ -14,7 +14,7 @@ from carillon.controller.agenda import Agenda
 from carillon.controller.reconcile import Reconciler
 from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
-from carillon.engine.model import Key
+from carillon.engine.model import WorkKey
 
 LONGEST_SLEEP_SECONDS = 0.5
 """The clock may be stepped while we sleep, so no sleep is longer."""
@@ -46,7 +46,7 @@ class Worker:
         self._failed = False
         self._pulse = time.monotonic()
 
-    def changed(self, key: Key) -> None:
+    def changed(self, key: WorkKey) -> None:
         """Take note that something about a key has changed."""
         if self._working:
             self._queue.add(key)
@@ -61,6 +61,8 @@ class Worker:
         self._working = True
         self._failed = False
         self._pulse = time.monotonic()
+        for calendar in self._store.calendars():
+            self._queue.add(calendar)
         for key in self._store.known():
             self._queue.add(key)
         try:

@@ -3,17 +3,17 @@
 import asyncio
 from collections import OrderedDict
 
-from carillon.engine.model import Key
+from carillon.engine.model import WorkKey
 
 
 class WorkQueue:
     """Keys in order of arrival. A key added while it is worked on comes back when that work is done."""
 
     def __init__(self) -> None:
-        self._urgent: OrderedDict[Key, None] = OrderedDict()
-        self._calm: OrderedDict[Key, None] = OrderedDict()
-        self._working: set[Key] = set()
-        self._again: dict[Key, bool] = {}
+        self._urgent: OrderedDict[WorkKey, None] = OrderedDict()
+        self._calm: OrderedDict[WorkKey, None] = OrderedDict()
+        self._working: set[WorkKey] = set()
+        self._again: dict[WorkKey, bool] = {}
         self._arrival = asyncio.Event()
 
     def __len__(self) -> int:
@@ -24,7 +24,7 @@ class WorkQueue:
         """Whether a due time waits for a worker."""
         return bool(self._urgent)
 
-    def add(self, key: Key, *, urgent: bool = False) -> None:
+    def add(self, key: WorkKey, *, urgent: bool = False) -> None:
         """Ask for the key to be looked at; urgent when a due time has come."""
         if key in self._working:
             self._again[key] = self._again.get(key, False) or urgent
@@ -35,7 +35,7 @@ class WorkQueue:
             self._calm.setdefault(key)
         self._arrival.set()
 
-    async def get(self) -> Key:
+    async def get(self) -> WorkKey:
         """Take the next key; `done` has to follow."""
         while not (self._urgent or self._calm):
             self._arrival.clear()
@@ -44,7 +44,7 @@ class WorkQueue:
         self._working.add(key)
         return key
 
-    def done(self, key: Key) -> None:
+    def done(self, key: WorkKey) -> None:
         """End the work on a key that `get` returned."""
         self._working.discard(key)
         if key in self._again:

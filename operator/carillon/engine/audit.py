@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from carillon.api.base import rfc3339
-from carillon.api.jobrun import Phase
+from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import TriggerStatus
-from carillon.engine.due import MISSED_AFTER, SKIP_LINES, bound, names_instant
+from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
+from carillon.engine.skips import SKIP_LINES, schedule_of
+from carillon.engine.triggers import bound, bound_to, names_instant, starts_at
 
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
@@ -66,8 +68,13 @@ def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> l
         return []  # nothing is due, or the CronJob controller keeps the time (design 3.13)
     marks = {mark.name: mark for mark in definition.status.triggers}
     findings: list[Finding] = []
-    accounted = {run.spec.scheduled_time for run in runs if run.spec.scheduled_time}
-    accounted |= {line.scheduled_time for line in definition.status.history if line.scheduled_time}
+    periodic = (run for run in runs if run.spec.trigger.type is TriggerType.PERIODIC)
+    accounted = {run.spec.scheduled_time for run in periodic if run.spec.scheduled_time}
+    accounted |= {
+        line.scheduled_time
+        for line in definition.status.history
+        if line.scheduled_time and line.trigger != TriggerType.BACKFILL
+    }
     for trigger in definition.triggers:
         mark = marks.get(trigger.name)
         if mark is None:
@@ -93,7 +100,7 @@ def _trigger(
             )
         )
     late = trigger.schedule.next_after(mark.handled_through)
-    if late is not None and late < now - MISSED_AFTER and late not in accounted:
+    if late is not None and starts_at(trigger, late) < now - MISSED_AFTER and late not in accounted:
         findings.append(
             Finding(subject, f"trigger {trigger.name}: due at {rfc3339(late)}, and neither run nor recorded as skipped")
         )
@@ -103,7 +110,10 @@ def _trigger(
     lines = [skip for skip in definition.status.skips if skip.trigger == trigger.name and skip.to > start]
     due = trigger.schedule.count(start, end)
     ran = sum(start < instant <= end and names_instant(trigger, instant) for instant in accounted)
-    skipped = sum(trigger.schedule.count(max(start, skip.from_ - timedelta(seconds=1)), skip.to) for skip in lines)
+    # By the schedule only where the line began before: the exclusions may have changed since it was written.
+    skipped = sum(
+        skip.count if skip.from_ > start else schedule_of(trigger, skip.reason).count(start, skip.to) for skip in lines
+    )
     if ran + skipped < due:
         text = f"{due - ran - skipped} of {due} due times since {rfc3339(start)} have neither a run nor a skip"
         findings.append(Finding(subject, f"trigger {trigger.name}: {text}"))
@@ -191,7 +201,7 @@ def _crowded(definitions: Iterable[Definition], now: datetime) -> list[str]:
         marks = {mark.name: mark for mark in definition.status.triggers}
         for trigger in definition.triggers:
             mark = marks.get(trigger.name)
-            schedule = trigger.schedule.anchored(mark.since if mark is not None else definition.created)
+            schedule = bound_to(trigger, mark.since if mark is not None else definition.created).open
             if schedule.count(now, now + WINDOW) > 24 * 60:
                 continue  # due more often than every minute: it is in each of them
             minutes.update({due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)})

@@ -18,6 +18,8 @@ class Slots:
     policy: ConcurrencyPolicy
     holders: dict[str, str] = field(default_factory=dict)
     """UID of the run (or of a Job whose run is gone), and its name for people."""
+    catching_up: set[str] = field(default_factory=set)
+    """UIDs of the holders that catch up on missed due times: one at a time, whatever the policy."""
     refused: Refusal | None = None
     """Why the API server refuses the definition's Jobs at the moment, if it does."""
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from carillon.api.jobrun import JobRunStatus, TriggerType
+from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
-from carillon.engine.due import Due, Resolution, SkipReason, nothing, pass_over, resolve, watermarks
+from carillon.engine.due import Due, Resolution, nothing, pass_over, resolve
 from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
 from carillon.engine.plan import (
@@ -33,8 +33,10 @@ from carillon.engine.plan import (
 from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
-from carillon.engine.starting import AUTO_START, refusal, skipped, start
+from carillon.engine.skips import SkipReason
+from carillon.engine.starting import AUTO_START, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
+from carillon.engine.triggers import watermarks
 
 LOOK_AGAIN = timedelta(seconds=2)
 """How soon pods that linger are looked at again."""
@@ -116,13 +118,14 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
-    slots = Slots(policy, dict(held))
+    catching_up = {run.uid for run in runs if run.uid in held and is_missed(run, definition)}
+    slots = Slots(policy, dict(held), catching_up)
 
     draft.statuses = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run = _auto_start(definition, runs, draft, now)
-    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(runs, draft.statuses))
+    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
     resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, now)
     draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
     if resolution.fire:
@@ -170,8 +173,14 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.wakes.append(resolution.next_due)
 
 
-def _waiting(runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
-    return [run for run in runs if not run.finished and statuses[run.uid].phase in ("", "Queued")]
+def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
+    """The runs that wait to start and take their turn before any new one."""
+    phases = ("", Phase.QUEUED.value)
+    return [
+        run
+        for run in runs
+        if not run.finished and statuses[run.uid].phase in phases and not is_patient(run, definition)
+    ]
 
 
 def _start_waiting(
@@ -196,9 +205,11 @@ def _start_waiting(
     draft.adoptions += [
         AdoptRun(run.name, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
     ]
-    able = [run for run in owned if refusal(definition, run, second(now)) is None]
+    patient = [run for run in owned if is_patient(run, definition)]
+    prompt = [run for run in owned if run not in patient]
+    able = [run for run in prompt if refusal(definition, run, second(now)) is None]
     overtaken = overtaken_runs(able, slots.policy, second(now))
-    for run in owned:
+    for run in (*prompt, *patient):
         if (words := overtaken.get(run.uid)) is not None:
             draft.statuses[run.uid] = skipped(run, *words, now=second(now))
             continue

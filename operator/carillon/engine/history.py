@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import Execution, ScheduledJobStatus
 from carillon.engine.model import Run
 
@@ -102,7 +102,7 @@ def execution(current: Current) -> Execution:
     return Execution(
         run=run.name,
         uid=run.uid,
-        trigger=trigger.name or trigger.type.value,
+        trigger=trigger.name if trigger.name and trigger.type is not TriggerType.BACKFILL else trigger.type.value,
         phase=current.phase.value,
         reason=status.reason,
         message=status.message[-HISTORY_MESSAGE_LENGTH:],

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
+from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
-from carillon.schedule import Schedule
+from carillon.schedule import Closed, Schedule
+
+UTC_ZONE = ZoneInfo("UTC")
 
 
 class Key(NamedTuple):
@@ -23,6 +27,21 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class CalendarKey(NamedTuple):
+    """Names a Calendar."""
+
+    namespace: str
+    name: str
+    kind: str = "Calendar"
+
+    def __str__(self) -> str:
+        return f"Calendar {self.namespace}/{self.name}"
+
+
+WorkKey = Key | CalendarKey
+"""What is worked on at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedTrigger:
     """A trigger whose expression was understood."""
@@ -30,8 +49,35 @@ class PlannedTrigger:
     name: str
     spec_hash: str
     schedule: Schedule
+    """Every due time that the trigger names, excluded ones too: what watermarks count."""
     text: str
     """The expression as people wrote it, with its time zone; for the SCHEDULE column."""
+    open: Schedule
+    """The due times that exclusions leave."""
+    excluded: Schedule | None = None
+    """The due times that exclusions take away; None where there are no exclusions."""
+    closed: Closed | None = None
+    """The exclusions, to tell people why."""
+    zone: ZoneInfo = UTC_ZONE
+    """In which civil days are read."""
+    jitter_seconds: int = 0
+    seed: str = ""
+    """Namespace, name and trigger: what the jitter of a due time is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A Calendar as last seen."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    spec: CalendarSpec | None
+    """None when the specification could not be read at all."""
+    invalid: str
+    """Why it is not understood, in words that name the field and the cure; empty when it is."""
+    status: CalendarStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +170,8 @@ class Job:
     reason: str
     message: str
     finished_at: datetime | None
+    had_pods: bool = False
+    """A pod was let in at some time, and may have ended since."""
     native_of: str = ""
     """UID of the ScheduledJob whose CronJob has made the Job; empty for Jobs of our own making."""
     scheduled_time: datetime | None = None

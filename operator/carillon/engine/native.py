@@ -16,10 +16,11 @@ from carillon.api import keys
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import Backend, TriggerStatus
 from carillon.engine import build
-from carillon.engine.due import Resolution, anchored, next_due
+from carillon.engine.due import Resolution, next_due
 from carillon.engine.model import CronJob, Definition, Snapshot
 from carillon.engine.names import digest
 from carillon.engine.plan import Action, ApplyCronJob, DeleteCronJob, LookUp, LookUpCronJob, SuspendCronJob
+from carillon.engine.triggers import anchored
 
 CONDITION = "NativeBackend"
 LOOK_AGAIN = timedelta(seconds=30)

@@ -22,10 +22,10 @@ class CreateJob:
     run_uid: str
     name: str
     body: Body
-    scheduled_time: datetime | None
-    """The due time, to measure how late the Job is made."""
+    due_at: datetime | None
+    """When a periodic run was to start, to measure how late the Job is made."""
     trigger: str
-    """Manual or Periodic, for the same measurement."""
+    """Why the run exists, for the same measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,19 @@ class WriteDefinitionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteCalendarStatus:
+    """Record whether a Calendar is understood; refused when it has changed since it was read."""
+
+    resource_version: str
+    status: Body
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Tell people, by a Kubernetes Event; only after the write that it speaks of."""
 
     kind: str
-    """ScheduledJob or JobRun."""
+    """ScheduledJob, JobRun or Calendar."""
     name: str
     uid: str
     type: Literal["Normal", "Warning"]
@@ -158,7 +166,7 @@ class AdoptJob:
 First = CreateRun | CreateJob | AdoptRun
 LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate | LookUpCronJob
 NativeWrite = ApplyCronJob | SuspendCronJob | DeleteCronJob | AdoptJob
-Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | NativeWrite
+Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
 Action = First | LookUp | Write | Emit
 
 

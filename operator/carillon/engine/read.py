@@ -2,30 +2,25 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
 from carillon.api import keys
 from carillon.api.base import GROUP
+from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.errors import describe
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
-from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, ScheduledJobStatus, Trigger
-from carillon.engine.backend import backend_problem
-from carillon.engine.model import CronJob, Definition, Job, Key, NativeJob, PlannedTrigger, Run
-from carillon.engine.names import digest
-from carillon.schedule import DaylightSaving, Schedule, ScheduleError, parse_at, parse_cron, parse_interval
+from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
+from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
+from carillon.engine.planning import calendar_problem, plan
 
 Object = Mapping[str, Any]
 
+NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 NATIVE_DUE_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """On the Jobs of the CronJob controller, since Kubernetes 1.28: the due time, in the CronJob's time zone."""
-
-_DAYLIGHT_SAVING = {
-    None: DaylightSaving.RUN_ONCE,
-    DaylightSavingPolicy.RUN_ONCE: DaylightSaving.RUN_ONCE,
-    DaylightSavingPolicy.WALL_CLOCK: DaylightSaving.WALL_CLOCK,
-}
 
 
 def instant(text: str) -> datetime:
@@ -51,35 +46,26 @@ def _is_definition(reference: Object) -> bool:
     return reference.get("kind") == "ScheduledJob" and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/")
 
 
-def read_definition(raw: Object) -> Definition:
-    """Read a ScheduledJob; what is wrong with it is in `invalid`."""
+def read_definition(raw: Object, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Definition:
+    """Read a ScheduledJob; what is wrong with it is in `invalid`.
+
+    Args:
+        raw: the object.
+        calendars: the Calendars of its namespace, by name.
+    """
     metadata = raw["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
     spec: ScheduledJobSpec | None = None
-    triggers: list[PlannedTrigger] = []
-    problems: list[str] = []
-    unreadable_status = ""
+    invalid, unreadable_status = "", ""
     try:
         spec = ScheduledJobSpec.model_validate(raw.get("spec") or {})
     except ValidationError as error:
-        problems.append(describe(error))
-    else:
-        for index, trigger in enumerate(spec.triggers):
-            try:
-                triggers.append(_plan_trigger(trigger, key))
-            except ScheduleError as error:
-                problems.append(f"spec.triggers[{index}].{_field(trigger, error)}: {error}")
-    if spec is not None and not problems and (problem := backend_problem(spec, triggers)):
-        problems.append(problem)
-    if len(key.name) > keys.SCHEDULED_JOB_NAME_LENGTH:
-        problems.append(
-            f"metadata.name: {key.name!r} has {len(key.name)} characters; use at most {keys.SCHEDULED_JOB_NAME_LENGTH}"
-        )
+        invalid = describe(error)
     try:
         status = ScheduledJobStatus.model_validate(raw.get("status") or {})
     except ValidationError as error:
         status, unreadable_status = ScheduledJobStatus(), describe(error, root="status")
-    return Definition(
+    definition = Definition(
         key=key,
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -87,36 +73,37 @@ def read_definition(raw: Object) -> Definition:
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         spec=spec,
-        triggers=tuple(triggers),
-        invalid="; ".join(problems),
+        triggers=(),
+        invalid=invalid,
         status=status,
         unreadable_status=unreadable_status,
     )
+    return plan(definition, calendars)
 
 
-def _field(trigger: Trigger, error: ScheduleError) -> str:
-    if trigger.cron is None:
-        return "interval" if trigger.interval is not None else "at"
-    return "timeZone" if trigger.time_zone is not None and error.text == trigger.time_zone else "cron"
-
-
-def _plan_trigger(trigger: Trigger, key: Key) -> PlannedTrigger:
-    schedule: Schedule
-    if trigger.cron is not None:
-        saving = _DAYLIGHT_SAVING[trigger.daylight_saving]
-        schedule = parse_cron(trigger.cron, time_zone=trigger.time_zone, daylight_saving=saving, hash_key=str(key))
-        text = trigger.cron if trigger.time_zone is None else f"{trigger.cron} {trigger.time_zone}"
-        identity = ("cron", trigger.cron, trigger.time_zone or "", saving.value)
-    elif trigger.interval is not None:
-        schedule, text, identity = (
-            parse_interval(trigger.interval),
-            trigger.interval,
-            ("interval", trigger.interval, "", ""),
-        )
-    else:
-        at = trigger.at or ""
-        schedule, text, identity = parse_at(at), at, ("at", at, "", "")
-    return PlannedTrigger(name=trigger.name, spec_hash=digest(*identity, length=12), schedule=schedule, text=text)
+def read_calendar(raw: Object) -> Calendar:
+    """Read a Calendar; what is wrong with it is in `invalid`."""
+    metadata = raw["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
+    spec: CalendarSpec | None = None
+    try:
+        spec = CalendarSpec.model_validate(raw.get("spec") or {})
+        invalid = calendar_problem(spec, key)
+    except ValidationError as error:
+        invalid = describe(error)
+    try:
+        status = CalendarStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        status = CalendarStatus()  # derived, and written anew
+    return Calendar(
+        key=key,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 1),
+        spec=spec,
+        invalid=invalid,
+        status=status,
+    )
 
 
 def read_run(raw: Object) -> Run:
@@ -179,6 +166,8 @@ def read_job(raw: Object) -> Job:
         reason=(finished or {}).get("reason") or "",
         message=(finished or {}).get("message") or "",
         finished_at=finished_at,
+        had_pods=any(status.get(count) for count in ("active", "terminating", "succeeded", "failed"))
+        or any((status.get("uncountedTerminatedPods") or {}).values()),
         native_of=native_of,
         scheduled_time=_due_time(due) if native_of and due else None,
     )

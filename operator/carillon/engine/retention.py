@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import History, ScheduledJobStatus
-from carillon.engine.due import bound, names_instant
 from carillon.engine.history import finished_at, recorded
 from carillon.engine.model import Definition, Run
 from carillon.engine.starting import AUTO_START
+from carillon.engine.triggers import bound, names_instant
 
 _BUCKETS = {Phase.SUCCEEDED: "succeeded", Phase.FAILED: "failed", Phase.STOPPED: "failed", Phase.SKIPPED: "skipped"}
 

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from carillon.api.base import rfc3339
 from carillon.api.jobrun import JobRunStatus, Phase, StepStatus, TriggerType
-from carillon.api.scheduledjob import ConcurrencyPolicy
+from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
 from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateJob
+from carillon.engine.triggers import expected_start
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
@@ -39,13 +41,17 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     words = refusal(definition, run, now)
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
-    others = slots.others(run)
-    if others and slots.policy is not ConcurrencyPolicy.ALLOW:
+    missed, others = is_missed(run, definition), slots.others(run)
+    patient = is_patient(run, definition)
+    if patient and slots.policy is ConcurrencyPolicy.ALLOW:
+        # Of what was missed, one at a time, so that a downtime is not followed by a flood.
+        others = {uid: name for uid, name in others.items() if uid in slots.catching_up} if missed else {}
+    if others and (patient or slots.policy is not ConcurrencyPolicy.ALLOW):
         listed = ", ".join(sorted(others.values())[:3])
+        if patient:
+            return _wait(definition, run, "WaitingForSlot", f"waits until {listed} has ended", now)
         if slots.policy is ConcurrencyPolicy.REPLACE:
             return _wait(definition, run, "Replacing", f"starts when {listed} is gone", now, replace=tuple(others))
-        if run.spec.trigger.name == AUTO_START:
-            return _wait(definition, run, "WaitingForSlot", f"waits until {listed} has ended", now)
         message = f"{listed} is active and spec.concurrency.policy is Forbid"
         return Start(status=skipped(run, "ConcurrencyForbid", message, now=now))
     refused = observations.refusals.get(run.uid)
@@ -53,19 +59,21 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
     if slots.refused is None and refused is not None and now < refused.retry_at:
         slots.refused = refused
-    if refused is not None and now - (run.spec.scheduled_time or run.created) > REFUSED_TOO_LONG:
+    if refused is not None and now - run.created > REFUSED_TOO_LONG:
         return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
     if slots.refused is not None:
         # Its turn: the next ones do not overtake it, and would be refused as well.
         slots.holders[run.uid] = run.name
         return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
     slots.holders[run.uid] = run.name
+    if missed:
+        slots.catching_up.add(run.uid)
     name = _job_name(run, observations)
     create = CreateJob(
         run_uid=run.uid,
         name=name,
         body=build.job_body(definition, run, name),
-        scheduled_time=run.spec.scheduled_time,
+        due_at=expected_start(definition, run),
         trigger=run.spec.trigger.type.value,
     )
     return Start(create=create)
@@ -83,11 +91,27 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
         )
     if definition.invalid:
         return "Invalid", f"ScheduledJob {key} is not valid: {definition.invalid}"
-    seconds, due = definition.spec.starting_deadline_seconds, run.spec.scheduled_time
+    if run.spec.trigger.type is TriggerType.BACKFILL and run.spec.scheduled_time and run.spec.scheduled_time > now:
+        return "NotDue", f"a backfill is of the past; spec.scheduledTime is {rfc3339(run.spec.scheduled_time)}"
+    seconds, due = definition.spec.starting_deadline_seconds, expected_start(definition, run)
     if due is not None and seconds is not None and now > due + timedelta(seconds=seconds):
         late = int((now - due).total_seconds())
         return "DeadlineExceeded", f"{late} s late; spec.startingDeadlineSeconds is {seconds}"
     return None
+
+
+def is_missed(run: Run, definition: Definition) -> bool:
+    """Whether the run catches up on a due time that nobody was there to fire, and takes its turn (catchUp All)."""
+    if definition.spec is None or definition.spec.catch_up.policy is not CatchUpPolicy.ALL:
+        return False
+    start = expected_start(definition, run)
+    return start is not None and run.created - start > MISSED_AFTER
+
+
+def is_patient(run: Run, definition: Definition) -> bool:
+    """Whether the run waits for a slot, even under Forbid, and lets every other run go first."""
+    trigger = run.spec.trigger
+    return trigger.name == AUTO_START or trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
 
 
 def _job_name(run: Run, observations: Observations) -> str:
@@ -108,7 +132,7 @@ def _wait(
     """Let a run wait; it is looked at again when it becomes overdue, and when it is too late for it."""
     assert definition.spec is not None
     moments = [until] if until is not None else []
-    due, deadline_seconds = run.spec.scheduled_time, definition.spec.starting_deadline_seconds
+    due, deadline_seconds = expected_start(definition, run), definition.spec.starting_deadline_seconds
     if due is not None:
         moments.append(due + MISSED_AFTER)
         if deadline_seconds is not None:

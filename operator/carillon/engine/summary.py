@@ -17,10 +17,12 @@ from carillon.api.scheduledjob import (
     Skip,
     TriggerStatus,
 )
-from carillon.engine.due import MISSED_AFTER, Resolution, anchored, coalesce
+from carillon.engine.due import MISSED_AFTER, Resolution
 from carillon.engine.history import Current, execution, record, unrecorded
 from carillon.engine.model import Definition, Observations
 from carillon.engine.native import Native
+from carillon.engine.skips import coalesce
+from carillon.engine.triggers import anchored, expected_start
 
 NEXT_EXECUTIONS = 5
 ACTIVE_LINES = 50
@@ -47,7 +49,7 @@ def summarise(
     last = _last_execution(old, currents)
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
-    overdue = _overdue(resolution, unfinished, now)
+    overdue = _overdue(definition, resolution, unfinished, now)
     conditions = _conditions(definition, last, overdue, observations, backend, now)
     upcoming = () if definition.suspended or definition.invalid else _next(definition, resolution.watermarks, now)
     return ScheduledJobStatus(
@@ -56,7 +58,12 @@ def summarise(
         next_executions=upcoming,
         last_execution=last,
         last_schedule_time=_latest(
-            [old.last_schedule_time], (c.run.spec.scheduled_time for c in currents if c.status.start_time)
+            [old.last_schedule_time],
+            (
+                c.run.spec.scheduled_time
+                for c in currents
+                if c.status.start_time and c.run.spec.trigger.type is TriggerType.PERIODIC
+            ),
         ),
         last_successful_time=_latest([old.last_successful_time], _ends(finished, Phase.SUCCEEDED)),
         last_failed_time=_latest([old.last_failed_time], _ends(finished, Phase.FAILED)),
@@ -102,18 +109,21 @@ def _counts(old: Counts, counted: Sequence[Current], skips: Sequence[Skip], acti
     )
 
 
-def _overdue(resolution: Resolution, unfinished: Sequence[Current], now: datetime) -> datetime | None:
+def _overdue(
+    definition: Definition, resolution: Resolution, unfinished: Sequence[Current], now: datetime
+) -> datetime | None:
     """The oldest due time whose run should have started 60 s ago and has not."""
-    waiting = [due.instant for due in resolution.fire]
-    waiting += [
-        c.run.spec.scheduled_time for c in unfinished if c.run.spec.scheduled_time and c.status.start_time is None
-    ]
-    return min((instant for instant in waiting if now - instant >= MISSED_AFTER), default=None)
+    starts = [(due.starts_at, due.instant) for due in resolution.fire]
+    for current in unfinished:
+        start, due = expected_start(definition, current.run), current.run.spec.scheduled_time
+        if current.status.start_time is None and start is not None and due is not None:
+            starts.append((start, due))
+    return min((due for start, due in starts if now - start >= MISSED_AFTER), default=None)
 
 
 def _next(definition: Definition, marks: tuple[TriggerStatus, ...], now: datetime) -> tuple[datetime, ...]:
     streams = (
-        trigger.schedule.upcoming(max(now, mark.handled_through), NEXT_EXECUTIONS)
+        trigger.open.upcoming(max(now, mark.handled_through), NEXT_EXECUTIONS)
         for trigger, mark in anchored(definition, marks)
     )
     merged = dict.fromkeys(heapq.merge(*streams))

@@ -94,8 +94,9 @@ class Client:
         field_selector: str = "",
         metadata_only: bool = False,
         limit: int = 500,
+        pages: int | None = None,
     ) -> tuple[Objects, str]:
-        """Read a collection in pages; the items as of one moment, and the resourceVersion to watch from.
+        """Read a collection in pages, all or the first `pages`; the items as of one moment, and the resourceVersion.
 
         When the pages expire while we read them (410), all is read again in one piece. Items carry `apiVersion` and
         `kind`, which the server leaves out of lists of built-in kinds.
@@ -116,7 +117,8 @@ class Client:
                 continue
             items.extend(page["items"] or ())
             more = page["metadata"].get("continue")
-            if not more:
+            pages = None if pages is None else pages - 1
+            if not more or pages == 0:
                 break
             query["continue"] = more
         if not metadata_only:

@@ -80,6 +80,14 @@ class ApiError(Exception):
         return self.status == 403
 
     @property
+    def namespace_ends(self) -> bool:
+        """Nothing can be made in a namespace that is terminating, or gone since."""
+        terminating = any(
+            field == "metadata.namespace" and "is being terminated" in message for field, message in self.causes
+        )
+        return (self.forbidden and terminating) or (self.not_found and self.message.startswith("namespaces "))
+
+    @property
     def throttled(self) -> bool:
         """The server is too busy and did not look at the request."""
         return self.status == 429

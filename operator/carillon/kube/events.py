@@ -143,7 +143,9 @@ class Recorder:
                 self._failing = False
             except (WritesRefused, ApiError, Unreachable) as problem:
                 self.dropped += times.count
-                if not self._failing and not isinstance(problem, WritesRefused):
+                if isinstance(problem, ApiError) and problem.namespace_ends:
+                    log.debug("events.namespace_ends", namespace=_namespace(what), reason=what.reason)
+                elif not self._failing and not isinstance(problem, WritesRefused):
                     log.warning("events.dropped", reason=what.reason, problem=str(problem))
                     self._failing = True
             except Exception:
@@ -200,6 +202,19 @@ class Recorder:
             "reportingComponent": COMPONENT,
             "reportingInstance": self._identity,
         }
+
+
+def last_seen(event: Object) -> datetime | None:
+    """Tell when an event happened last; writers fill in one field or another, and none has to be there."""
+    series = event.get("series") or {}
+    metadata = event.get("metadata") or {}
+    times = (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        metadata.get("creationTimestamp"),
+    )
+    return max((datetime.fromisoformat(text) for text in times if text), default=None)
 
 
 def _namespace(what: _What) -> str:

@@ -4,6 +4,10 @@ A stream that ends is resumed from the last resourceVersion, for the server clos
 resourceVersion that has expired, or an ERROR line, leads to a new list and to the difference with what was told
 before, deletions included (kopf synthesises none after a 410). A stream on which nothing comes, not even a bookmark,
 is broken off: a half-open connection looks exactly like a quiet cluster. Must never drop an event or invent one.
+
+An etcd that was restored from a backup goes back in time: a watch from a version that it has not reached yet is silent
+until it has. So a whole stream without a line is followed by the question where the server is now, and a list that is
+older than what was seen before is told in full, after `on_back`.
 """
 
 import asyncio
@@ -38,7 +42,8 @@ class Follower:
     same name is told as gone, with the old UID, before the new one is told. `managedFields` is dropped.
 
     A callback that raises is logged with its traceback and does not end the follower; the object counts as told, and
-    is told again only when it changes. `last_contact` is `time.monotonic()` of the last sign of life of the server.
+    is told again only when it changes. `on_back` is called when the server has gone back in time, and then what
+    it has now is told. `last_contact` is `time.monotonic()` of the last sign of life of the server.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Follower:
         field_selector: str = "",
         on_object: Callable[[Object], None],
         on_gone: Callable[[str, str, str], None],
+        on_back: Callable[[], None] = lambda: None,
         metadata_only: bool = False,
         silence_seconds: float = 60,
     ) -> None:
@@ -63,10 +69,13 @@ class Follower:
         self._field_selector = field_selector
         self._on_object = on_object
         self._on_gone = on_gone
+        self._on_back = on_back
         self._metadata_only = metadata_only
         self._silence_seconds = silence_seconds
         self._known: dict[tuple[str, str], tuple[str, str]] = {}  # (namespace, name) -> (uid, resourceVersion)
         self._version: str | None = None  # where to watch from; None: a list is due
+        self._highest = 0  # the newest version that was seen
+        self._in_doubt = False  # whether the server still has the version that we watch from
         self._relist_asked = False
         self._stream: asyncio.Task[str] | None = None
         self._failures = 0
@@ -89,7 +98,7 @@ class Follower:
         while True:
             retry_after_seconds = 0.0
             try:
-                if self._version is None:
+                if self._version is None or await self._has_gone_back():
                     await self._list()
                 failure = await self._watch_until_ended()
             except ApiError as error:
@@ -119,8 +128,16 @@ class Follower:
             self._log.info("follow.restored", failures=self._failures)
         self._failures = 0
 
+    async def _has_gone_back(self) -> bool:
+        if not self._in_doubt:
+            return False
+        _, version = await self._client.list(self._resource, self._namespace, metadata_only=True, limit=1, pages=1)
+        self._in_doubt = False
+        return int(version) < self._highest
+
     async def _list(self) -> None:
         self._relist_asked = False
+        seen_before = self._highest
         items, version = await self._client.list(
             self._resource,
             self._namespace,
@@ -129,6 +146,11 @@ class Follower:
             metadata_only=self._metadata_only,
         )
         self.last_contact = time.monotonic()
+        back = int(version) < seen_before
+        if back:
+            self._log.warning("follow.went_back", seen=seen_before, found=version)
+            self._tell(("", ""), self._on_back)
+        self._highest = int(version)
         found = {_key(item["metadata"]): item["metadata"]["uid"] for item in items}
         for key, (uid, _) in list(self._known.items()):
             if found.get(key) != uid:
@@ -136,7 +158,8 @@ class Follower:
                 await self._breathe()
         for item in items:
             metadata = item["metadata"]
-            if self._known.get(_key(metadata)) != (metadata["uid"], metadata["resourceVersion"]):
+            # A version that is given anew may stand for something else.
+            if back or self._known.get(_key(metadata)) != (metadata["uid"], metadata["resourceVersion"]):
                 self._changed(item)
                 await self._breathe()
         self._version = None if self._relist_asked else version
@@ -180,11 +203,13 @@ class Follower:
                     self._gone(_key(metadata), metadata["uid"])
                 elif kind != "BOOKMARK":
                     self._changed(item)
+                self._highest = max(self._highest, int(metadata["resourceVersion"]))
                 if not self._relist_asked:  # by a callback, just now
                     self._version = metadata["resourceVersion"]
                 await self._breathe()
         if lines == 0 and time.monotonic() - opened < SHORT_STREAM_SECONDS:
             return "the stream ended at once"
+        self._in_doubt = lines == 0
         self._works()
         return ""
 

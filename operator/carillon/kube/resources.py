@@ -35,6 +35,7 @@ class Resource:
 
 SCHEDULED_JOBS = Resource(GROUP, VERSION, "scheduledjobs", "ScheduledJob")
 JOB_RUNS = Resource(GROUP, VERSION, "jobruns", "JobRun")
+CALENDARS = Resource(GROUP, VERSION, "calendars", "Calendar")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 CRON_JOBS = Resource("batch", "v1", "cronjobs", "CronJob")
 PODS = Resource("", "v1", "pods", "Pod")

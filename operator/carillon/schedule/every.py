@@ -41,6 +41,10 @@ class Every(SecondsSchedule):
         """Count from `since`, whatever is asked afterwards."""
         return EverySince(self.delay, to_seconds(since))
 
+    def resumed(self, after: int, through: int) -> int:
+        """Tell the last multiple of the delay."""
+        return through - (through - after) % self.delay
+
     def next_second(self, after: int) -> int | None:
         """Tell the second one delay later."""
         return after + self.delay

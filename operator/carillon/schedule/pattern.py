@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from carillon.schedule.days import ALL_MONTHS, DayRule
-from carillon.schedule.seconds import DAY
+from carillon.schedule.seconds import DAY, FIRST_DAY, LAST_DAY
 
 ALL_HOURS = (1 << 24) - 1
 
@@ -50,8 +50,10 @@ class CivilPattern:
         )
 
     def next(self, civil: int) -> int | None:
-        """Tell the first match > civil."""
+        """Tell the first match > civil; there are none outside the years that datetime knows."""
         day, second = divmod(civil, DAY)
+        if not FIRST_DAY <= day < LAST_DAY:
+            return self._next_at_the_ends(civil)
         following = day if self.every_day else self.days.next_day(day)
         if following == day:
             if self.whole_minutes:
@@ -64,6 +66,14 @@ class CivilPattern:
                 if place < self.per_day:
                     return day * DAY + self._time(place)
             following = day + 1 if self.every_day else self.days.next_day(day + 1)
+        return None if following is None else following * DAY + self.first_of_day
+
+    def _next_at_the_ends(self, civil: int) -> int | None:
+        """Tell the same, before the first day of the calendar and from its last on."""
+        day, second = divmod(civil, DAY)
+        if day == LAST_DAY and self.days.matches(day) and (place := self._rank(second)) < self.per_day:
+            return day * DAY + self._time(place)
+        following = self.days.next_day(day + 1)
         return None if following is None else following * DAY + self.first_of_day
 
     def previous(self, civil: int) -> int | None:

@@ -7,6 +7,8 @@ times are whole seconds, so neither "after" nor "through" changes its meaning by
 from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, timedelta
 
+from carillon.schedule.protocol import Schedule
+
 DAY = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_ORDINAL = EPOCH.toordinal()
@@ -47,6 +49,14 @@ class SecondsSchedule(ABC):
         """Nothing here is relative to a beginning; see `every`."""
         return self
 
+    def resumed(self, after: int, through: int) -> int:
+        """Tell where to ask on, so that after `through` come the due seconds that follow from `after` <= `through`.
+
+        Due seconds are one set here, so it is `through` itself. Where they are a chain, each found from the one before
+        (`every`, `wallclock`), it is the newest of them, or `after` when none has come yet.
+        """
+        return through
+
     def next_after(self, instant: datetime) -> datetime | None:
         """Tell the first due time strictly after `instant`."""
         delta = instant - EPOCH
@@ -82,3 +92,14 @@ class SecondsSchedule(ABC):
         if low >= high or limit <= 0:
             return []
         return [EPOCH + timedelta(0, due) for due in self.newest_seconds(low, high, limit)]
+
+
+def in_seconds(schedule: Schedule) -> SecondsSchedule:
+    """Tell that a schedule is one of this package, which are all written in seconds.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(schedule, SecondsSchedule):
+        raise TypeError(f"found {type(schedule).__name__}; only the schedules of this package can be cut")
+    return schedule

@@ -55,12 +55,15 @@ class WallClock(SecondsSchedule):
 
     def count_seconds(self, after: int, through: int) -> int:
         """Count along the chain."""
-        return sum(count for count, _, _, _ in self._strides(after, through))
+        offset = self._calm(after, through)
+        if offset is not None:
+            return self.pattern.count(after + offset, through + offset)
+        return sum(count for count, _, _, _ in self.strides(after, through))
 
     def newest_seconds(self, after: int, through: int, limit: int) -> list[int]:
         """List the newest due seconds of the chain, stride by stride from the last."""
         found: list[int] = []
-        for count, first, last, offset in reversed(list(self._strides(after, through))):
+        for count, first, last, offset in reversed(list(self.strides(after, through))):
             civil = last + offset
             for _ in range(min(count - 1, limit - len(found))):
                 matching = self.pattern.previous(civil)
@@ -71,7 +74,24 @@ class WallClock(SecondsSchedule):
                 found.append(first)
         return found[::-1]
 
-    def _strides(self, after: int, through: int) -> Iterator[tuple[int, int, int, int]]:
+    def resumed(self, after: int, through: int) -> int:
+        """Tell the newest due second of the chain; in one calm time it is found backwards."""
+        offset = self._calm(after, through)
+        if offset is not None:
+            matching = self.pattern.previous(through + offset)
+            return after if matching is None else max(after, matching - offset)
+        newest = self.newest_seconds(after, through, 1) if after < through else []
+        return newest[0] if newest else after
+
+    def _calm(self, after: int, through: int) -> int | None:
+        """Tell the offset, if the chain from `after` is nothing but civil arithmetic as far as `through`."""
+        block = self.offsets.blocks.get(after >> BLOCK) or self.offsets.block(after)
+        index = bisect_right(block.starts, after) - 1
+        offset = block.offsets[index]
+        calm = block.sure_by_day[index] <= after >= block.sure_by_month[index] and through < block.calm_until[index]
+        return offset if calm else None
+
+    def strides(self, after: int, through: int) -> Iterator[tuple[int, int, int, int]]:
         """Follow the chain through (after, through] in strides within which it is civil arithmetic.
 
         Each is (how many due seconds, the first, an instant between the last and the next stride, the offset).

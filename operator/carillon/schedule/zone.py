@@ -43,24 +43,24 @@ def load_zone(name: str) -> ZoneInfo:
     raise ScheduleError(f"unknown time zone {quoted(name)}; write {cure}", name)
 
 
-@lru_cache(maxsize=256)
-def nearest_names(name: str) -> list[str]:
-    """List up to three zones that may have been meant: by the whole name, or by its last part."""
-    whole, last = _names()
-    found = difflib.get_close_matches(name.lower(), whole, n=3, cutoff=0.75)
-    names = [whole[near] for near in found]
-    if not names:
-        place = name.lower().rpartition("/")[2]
-        names = [last[near] for near in difflib.get_close_matches(place, last, n=3, cutoff=0.75)]
-    return names
-
-
-@lru_cache(maxsize=1)
-def _names() -> tuple[dict[str, str], dict[str, str]]:
-    """Zones by their lower-case name, and by its last part."""
+def _read_places() -> dict[str, list[str]]:
     try:
         names = (resources.files("tzdata") / "zones").read_text().split()
     except (ModuleNotFoundError, OSError):
         names = sorted(available_timezones())
-    whole = {name.lower(): name for name in names}
-    return whole, {name.rpartition("/")[2]: whole[name] for name in whole}
+    places: dict[str, list[str]] = {}
+    for name in names:
+        places.setdefault(name.lower().rpartition("/")[2], []).append(name)
+    return places
+
+
+PLACES = _read_places()
+"""Zones by the last part of their name, in lower case. Read at import: the first refusal would wait ten milliseconds."""
+
+
+@lru_cache(maxsize=256)
+def nearest_names(name: str) -> list[str]:
+    """List up to three zones that may have been meant: the place is nearly the same; the whole name sorts them."""
+    whole = name.lower()
+    found = difflib.get_close_matches(whole.rpartition("/")[2], PLACES, n=3, cutoff=0.8)
+    return difflib.get_close_matches(whole, [near for place in found for near in PLACES[place]], n=3, cutoff=0.4)

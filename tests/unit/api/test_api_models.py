@@ -114,7 +114,7 @@ def test_a_mistake_in_a_scheduled_job_names_the_field_what_was_found_and_the_cur
         ),
         (
             {"scheduledJob": "a", "trigger": {"type": "Periodical"}},
-            "spec.trigger.type: found \"Periodical\"; use 'Manual' or 'Periodic'",
+            "spec.trigger.type: found \"Periodical\"; use 'Manual', 'Periodic' or 'Backfill'",
         ),
     ],
 )

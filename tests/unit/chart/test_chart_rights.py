@@ -17,6 +17,8 @@ CLUSTER_SCOPED = {
 IN_ITS_NAMESPACES = """
     scheduledjobs.carillon.dev          get list watch
     scheduledjobs/status.carillon.dev   update
+    calendars.carillon.dev              get list watch
+    calendars/status.carillon.dev       update
     jobruns.carillon.dev                get list watch create patch delete
     jobruns/status.carillon.dev         update
     jobs.batch                          get list watch create patch delete
@@ -34,6 +36,7 @@ IN_ITS_OWN_NAMESPACE = """
 OF_THE_TASKS = """
     scheduledjobs.carillon.dev          get list
     jobruns.carillon.dev                get list
+    calendars.carillon.dev              get list
     jobs.batch                          get list
 """
 
@@ -125,7 +128,7 @@ def test_no_role_has_a_wildcard_or_reads_secrets(render: Render, values: dict[st
 ROLES_FOR_PEOPLE = {
     "view": ("view", {"scheduledjobs.carillon.dev list", "jobruns.carillon.dev watch"}),
     "run": ("edit", {"jobruns.carillon.dev create"}),
-    "edit": ("edit", {"scheduledjobs.carillon.dev patch", "scheduledjobs.carillon.dev delete"}),
+    "edit": ("edit", {"scheduledjobs.carillon.dev patch", "calendars.carillon.dev delete"}),
     "admin": ("admin", {"jobruns.carillon.dev delete", "jobruns.carillon.dev deletecollection"}),
     "administer": (None, {"scheduledjobs.carillon.dev administer"}),
 }

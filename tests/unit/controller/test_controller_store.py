@@ -6,7 +6,7 @@ import pytest
 
 from carillon.api import keys
 from carillon.controller.store import Store
-from carillon.engine.model import Definition, Key, PodReport, Refusal
+from carillon.engine.model import CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
 from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, NAME, NAMESPACE, Body, at, raw_definition, stamp
 
 
@@ -49,7 +49,7 @@ class World:
     """A store, and whom it has told of changes."""
 
     def __init__(self) -> None:
-        self.changed: list[Key] = []
+        self.changed: list[WorkKey] = []
         self.unreadable: list[str] = []
         self.store = Store(
             changed=self.changed.append,
@@ -94,6 +94,57 @@ class TestVersions:
         world.store.put_job(raw_job(29))
         assert world.runs() == {"run": "20"}
         assert [job.finished for job in world.store.snapshot(KEY).jobs] == [True]
+
+
+class TestAnEtcdThatWasRestored:
+    """It gives versions a second time, and what was deleted since the backup is there again."""
+
+    def test_older_versions_are_taken_in(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=20))
+        world.store.put_run(raw_run(25))
+        world.store.begin_anew()
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_run(raw_run(11))
+        definition = world.definition()
+        assert definition is not None
+        assert (definition.resource_version, world.runs()) == ("10", {"run": "11"})
+
+    def test_and_from_then_on_they_count(self, world: World) -> None:
+        world.store.put_run(raw_run(25))
+        world.store.begin_anew()
+        world.store.put_run(raw_run(11))
+        world.store.put_run(raw_run(10))
+        assert world.runs() == {"run": "11"}
+
+    def test_what_was_deleted_can_be_there_again(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        world.store.drop("run")
+        world.store.begin_anew()
+        world.store.put_run(raw_run(20))
+        assert world.runs() == {"run": "20"}
+
+    def test_so_can_the_definition_whose_place_another_took(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.store.put_definition(raw_definition(HOURLY, uid="new", resource_version=12))
+        world.store.begin_anew()
+        world.store.put_definition(raw_definition(HOURLY, resource_version=10))
+        definition = world.definition()
+        assert definition is not None
+        assert definition.uid == DEFINITION_UID
+
+    def test_a_job_that_was_kept_for_its_record_is_not_kept_for_ever(self, world: World) -> None:
+        world.store.put_run(raw_run(job="job", phase="Running"))
+        world.store.put_job(raw_job(done=True))
+        world.store.drop("job")
+        world.store.begin_anew()
+        assert world.jobs() == set()
+
+    def test_what_is_there_stays_until_something_else_is_told(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        world.store.put_job(raw_job())
+        world.store.begin_anew()
+        assert world.store.sizes() == {"scheduledjobs": 1, "jobruns": 1, "jobs": 1}
 
 
 class TestDeletions:
@@ -260,19 +311,42 @@ class TestNotes:
         world.store.put_job(raw_job())
         before = len(world.changed)
         for _ in range(3):
-            world.store.refuse_pods("job", "exceeded quota")
+            world.store.refuse_pods("job", "exceeded quota", at("12:30"))
         assert len(world.changed) == before + 1
         assert world.store.snapshot(KEY).observations.pods_refused == {"job": "exceeded quota"}
 
     def test_refused_pods_of_an_unknown_job_are_passed_over(self, world: World) -> None:
-        world.store.refuse_pods("unknown", "exceeded quota")
+        world.store.refuse_pods("unknown", "exceeded quota", at("12:30"))
         assert world.changed == []
 
     def test_a_pod_that_is_let_in_ends_the_refusal(self, world: World) -> None:
         world.store.put_job(raw_job(30))
-        world.store.refuse_pods("job", "exceeded quota")
+        world.store.refuse_pods("job", "exceeded quota", at("12:30"))
         world.store.put_job(raw_job(31, active=1))
         assert world.store.snapshot(KEY).observations.pods_refused == {}
+
+    @pytest.mark.parametrize(
+        ("pods", "said", "holds"),
+        [
+            ({}, "11:40", True),  # still without any
+            ({"failed": 1}, "11:40", False),  # they came later; between two attempts there is none
+            ({"terminating": 1}, "11:40", False),
+            ({"uncountedTerminatedPods": {"failed": ["pod"]}}, "11:40", False),
+            ({"uncountedTerminatedPods": {}}, "11:40", True),
+            ({"failed": 1}, "12:29:40", True),  # the next attempt is refused now
+            ({"failed": 1}, "12:30:05", True),  # by a clock that is ahead of ours
+            ({"failed": 1}, None, True),
+        ],
+    )
+    def test_an_old_refusal_says_nothing_of_a_job_that_had_pods(
+        self, world: World, pods: Body, said: str | None, holds: bool
+    ) -> None:
+        """After a restart the watch tells every event of the last hour."""
+        job = raw_job()
+        job["status"] |= pods
+        world.store.put_job(job)
+        world.store.refuse_pods("job", "exceeded quota", at(said) if said else None)
+        assert world.store.snapshot(KEY).observations.pods_refused == ({"job": "exceeded quota"} if holds else {})
 
     def test_a_snapshot_does_not_change_afterwards(self, world: World) -> None:
         world.store.put_definition(raw_definition(HOURLY))
@@ -301,3 +375,75 @@ class TestTheRest:
         assert (snapshot.definition, snapshot.runs, snapshot.jobs) == (None, (), ())
         assert world.store.notes_of(Key("n", "nobody")) is None
         assert world.store.known() == []
+
+
+def raw_calendar(version: int = 40, *, uid: str = "calendar", name: str = "office", **spec: Any) -> Body:
+    metadata = {"namespace": NAMESPACE, "name": name, "uid": uid, "resourceVersion": str(version), "generation": 1}
+    return {"metadata": metadata, "spec": spec}
+
+
+class TestCalendars:
+    """A definition is planned with the Calendars that it names, whichever of them comes first."""
+
+    OFFICE = CalendarKey(NAMESPACE, "office")
+
+    def closed(self, world: World) -> bool:
+        definition = world.definition()
+        assert definition is not None
+        return definition.triggers[0].closed is not None and not definition.invalid
+
+    def names_it(self, version: int = 10) -> Body:
+        return raw_definition(HOURLY, resource_version=version, exclude={"calendars": ["office"]})
+
+    def test_the_calendar_first(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        assert self.closed(world)
+
+    def test_the_definition_first(self, world: World) -> None:
+        world.store.put_definition(self.names_it())
+        assert not self.closed(world)
+        world.changed.clear()
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        assert self.closed(world)
+        assert world.changed == [KEY, self.OFFICE]
+
+    def test_a_change_reaches_those_that_name_it_and_nobody_else(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_definition(raw_definition(HOURLY, name="other", uid="other"))
+        world.changed.clear()
+        world.store.put_calendar(raw_calendar(41, dates=["2026-03-11"]))
+        assert world.changed == [KEY, self.OFFICE]
+
+    def test_its_status_alone_plans_nothing_anew(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        before = world.definition()
+        world.store.put_calendar({**raw_calendar(41, dates=["2026-03-10"]), "status": {"usedBy": 1}})
+        assert world.definition() is before
+
+    def test_when_it_goes_the_definition_is_invalid(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.drop("calendar")
+        definition = world.definition()
+        assert definition is not None
+        assert "there is no Calendar office" in definition.invalid
+
+    def test_made_anew_under_the_same_name(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_calendar(raw_calendar(50, uid="second", dates=["2026-03-11"]))
+        world.store.drop("calendar")
+        assert self.closed(world)
+        assert world.store.calendars() == [self.OFFICE]
+
+    def test_it_knows_who_names_it(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        assert [d.key for d in world.store.users_of(self.OFFICE)] == [KEY]
+        world.changed.clear()
+        world.store.put_definition(raw_definition(HOURLY, resource_version=11))
+        assert self.OFFICE in world.changed
+        assert world.store.users_of(self.OFFICE) == []

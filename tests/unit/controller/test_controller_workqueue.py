@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from carillon.controller.workqueue import WorkQueue
-from carillon.engine.model import Key
+from carillon.engine.model import Key, WorkKey
 
 A, B, C = (Key("n", name) for name in "abc")
 
@@ -15,7 +15,7 @@ def queue() -> WorkQueue:
     return WorkQueue()
 
 
-async def take(queue: WorkQueue) -> Key:
+async def take(queue: WorkQueue) -> WorkKey:
     return await asyncio.wait_for(queue.get(), 1)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from carillon.api.jobrun import Phase
+from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Skip, TriggerStatus
-from carillon.engine.due import bound, names_instant
-from carillon.engine.model import Definition, PlannedTrigger
+from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
+from carillon.engine.skips import schedule_of
+from carillon.engine.triggers import bound, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.cluster import Cluster
 
@@ -48,9 +49,18 @@ class Line:
     count: int
     reason: str
 
+    def tells_of(self, trigger: PlannedTrigger, due: datetime) -> bool:
+        """Whether the due time is one of those that the line stands for."""
+        return self.first <= due <= self.last and names(schedule_of(trigger, self.reason), due)
+
     def __str__(self) -> str:
         span = f"{self.first:%H:%M:%S}" + (f"-{self.last:%H:%M:%S} x{self.count}" if self.count > 1 else "")
         return f"{self.trigger} {span} {self.reason}"
+
+
+def _due(run: Run) -> datetime | None:
+    """The due time that a run accounts for."""
+    return run.spec.scheduled_time if run.spec.trigger.type is TriggerType.PERIODIC else None
 
 
 class Ledger:
@@ -136,14 +146,16 @@ class Ledger:
         added = skip.count - (known.count if known is not None else 0)
         assert added > 0, f"the line {known} shrank to {skip}"
         trigger = self._trigger(old, new, skip.trigger)
-        assert trigger.schedule.count(start, skip.to) == added, f"{skip} does not count what is due"
-        assert names_instant(trigger, skip.from_), f"{skip} begins where nothing is due"
-        assert names_instant(trigger, skip.to), f"{skip} ends where nothing is due"
+        schedule = schedule_of(trigger, skip.reason)
+        assert schedule.count(start, skip.to) == added, f"{skip} does not count what is due"
+        assert names(schedule, skip.from_), f"{skip} begins where nothing is due"
+        assert names(schedule, skip.to), f"{skip} ends where nothing is due"
         for line in lines:
             apart = line is known or line.last < skip.from_ or skip.to < line.first
-            assert apart, f"{skip} and {line} tell of the same due times"
+            other = "Excluded" in (line.reason, skip.reason) and line.reason != skip.reason
+            assert apart or other, f"{skip} and {line} tell of the same due times"
         for run in self._runs_of(new.uid):
-            told_twice = run.due is not None and start < run.due <= skip.to and names_instant(trigger, run.due)
+            told_twice = run.due is not None and start < run.due <= skip.to and names(schedule, run.due)
             assert not told_twice, f"{run.name} exists, and {skip} says that it was skipped"
         if known is None:
             lines.append(Line(skip.trigger, skip.from_, skip.to, skip.count, skip.reason))
@@ -162,7 +174,7 @@ class Ledger:
         lines = self.lines.get((uid, trigger.name), ())
         due = trigger.schedule.next_after(after)
         while due is not None and due <= through:
-            found = due in ran or any(line.first <= due <= line.last for line in lines)
+            found = due in ran or any(line.tells_of(trigger, due) for line in lines)
             assert found, f"{trigger.name} was due at {due:%H:%M:%S}, and there is neither a run nor a skip"
             due = trigger.schedule.next_after(due)
 
@@ -175,9 +187,7 @@ class Ledger:
         run = read_run(raw)
         record = self.runs.get(run.uid)
         if record is None:
-            record = self.runs[run.uid] = RunRecord(
-                run.name, run.owner_uid, run.spec.scheduled_time, run.spec.trigger.name
-            )
+            record = self.runs[run.uid] = RunRecord(run.name, run.owner_uid, _due(run), run.spec.trigger.name)
             if record.due is not None:
                 self._check_fired(record)
         record.definition_uid = run.owner_uid
@@ -191,16 +201,26 @@ class Ledger:
         assert due is not None
         twins = [run for run in self._runs_of(uid) if run.due == due and run is not record]
         assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
-        for (owner, name), lines in self.lines.items():
-            if owner == uid and name == record.trigger:
-                told = [line for line in lines if line.first <= due <= line.last]
-                assert not told, f"{record.name} is made, and {told[0]} says that it was skipped"
+        trigger = self._trigger_now(uid, record.trigger)
+        for line in self.lines.get((uid, record.trigger), ()):
+            told = trigger is not None and line.tells_of(trigger, due)
+            assert not told, f"{record.name} is made, and {line} says that it was skipped"
+        if trigger is not None:
+            assert starts_at(trigger, due) <= self._cluster.now, f"{record.name} is made before its jitter is over"
         if self._prompt:
             definition = self.definitions[uid]
             assert not definition.suspended, f"{record.name} is made while the definition is disabled"
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
         assert due <= self._cluster.now, f"{record.name} is made too early"
+
+    def _trigger_now(self, uid: str, name: str) -> PlannedTrigger | None:
+        """The trigger as it counts by the definition's present status."""
+        marks = {(mark.name, mark.spec_hash): mark for mark in self.definitions[uid].status.triggers}
+        for trigger in self.definitions[uid].triggers:
+            if trigger.name == name and (name, trigger.spec_hash) in marks:
+                return bound(trigger, marks[(name, trigger.spec_hash)])
+        return None
 
     def _job(self, raw: Body) -> None:
         uid, run_uid = raw["metadata"]["uid"], controller_uid(raw, "JobRun")
@@ -223,9 +243,9 @@ class Ledger:
         for uid, run_uid in self.job_runs.items():
             if self._cluster.pods[uid].active or uid in unfinished:
                 holders.setdefault(self.runs[run_uid].definition_uid, []).append(self.runs[run_uid].name)
-        for uid, names in holders.items():
+        for uid, active in holders.items():
             policy = self._policy(uid)
-            assert policy == "Allow" or len(names) < 2, f"{policy}, and all of these are active: {', '.join(names)}"
+            assert policy == "Allow" or len(active) < 2, f"{policy}, and all of these are active: {', '.join(active)}"
 
     def _policy(self, definition_uid: str) -> str:
         spec = self.definitions[definition_uid].spec
@@ -249,7 +269,8 @@ class Ledger:
                     if definition.generation == 1:
                         assert mark.since == definition.created, f"{name}: counts since {mark.since}, not its creation"
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
-                    assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
+                    resolved = late is None or starts_at(bound(trigger, mark), late) > self._cluster.now
+                    assert resolved, f"{name}: {trigger.name} is not resolved at {late}"
             self._check_counts(definition)
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])

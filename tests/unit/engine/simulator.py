@@ -410,11 +410,14 @@ class Simulation:
         if self.process is None:
             self.restart()
         assert self.process is not None
-        for _ in range(20):
+        quiet = 0
+        for _ in range(30):
             self.advance(1)
             self.process.deliver()
             self.work()
-            if not self._busy():
+            # What finishes in one second may be counted in the next.
+            quiet = 0 if self._busy() else quiet + 1
+            if quiet == 2:
                 break
         self.ledger.check_at_rest()
         written, keys = self.writes.count, self.process.store.known()

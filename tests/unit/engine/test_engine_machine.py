@@ -1,11 +1,13 @@
 """Whatever happens, in whatever order, design 3 holds: the ledger checks it at every write, and once more at rest."""
 
+from datetime import timedelta
 from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from carillon.api.base import rfc3339
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import triggers
 from tests.unit.engine.simulator import Fault, Simulation
@@ -13,8 +15,18 @@ from tests.unit.engine.simulator import Fault, Simulation
 CRONS = ("* * * * *", "*/2 * * * *", "*/5 * * * *", "30 12 * * *", "*/20 * * * * *", "@every 45s")
 SECONDS = (0.3, 1, 7, 19.9, 60, 61, 125, 600)
 NAMES = ("t0", "t1")
+WINDOWS = (
+    {"cron": "*/7 * * * *", "durationSeconds": 130},
+    {"cron": "2 12 * * *", "durationSeconds": 240},
+)
+EXCLUSIONS: tuple[dict[str, Any], ...] = ({}, {"windows": [WINDOWS[0]]}, {"windows": [*WINDOWS]}, {"dates": ["2026-03-11"]})
 
 trigger_lists = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(CRONS), max_size=2)
+jitters = st.sampled_from((None, None, 5, 45))
+
+
+def with_jitter(named: dict[str, str], jitter: int | None) -> list[dict[str, Any]]:
+    return [{**trigger, **({"jitterSeconds": jitter} if jitter else {})} for trigger in triggers(**named)]
 
 
 class People(RuleBasedStateMachine):
@@ -30,6 +42,9 @@ class People(RuleBasedStateMachine):
         auto_start=st.booleans(),
         suspend=st.booleans(),
         job_seconds=st.sampled_from((None, 3, 70)),
+        catch_up=st.sampled_from(("Skip", "Latest", "All")),
+        exclude=st.sampled_from(EXCLUSIONS),
+        jitter=jitters,
     )
     def begin(
         self,
@@ -41,11 +56,16 @@ class People(RuleBasedStateMachine):
         auto_start: bool,
         suspend: bool,
         job_seconds: int | None,
+        catch_up: str,
+        exclude: dict[str, Any],
+        jitter: int | None,
     ) -> None:
         self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds)
         self.manual = 0
         self.spec: dict[str, Any] = {
-            "triggers": triggers(**named),
+            "triggers": with_jitter(named, jitter),
+            "catchUp": {"policy": catch_up, "limit": 3},
+            "exclude": exclude,
             "concurrency": {"policy": policy},
             "startingDeadlineSeconds": deadline,
             "history": {"succeeded": history, "failed": history},
@@ -57,9 +77,20 @@ class People(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.sim.advance(seconds)
 
-    @rule(named=trigger_lists)
-    def somebody_edits_the_triggers(self, named: dict[str, str]) -> None:
-        self.sim.edit(triggers=triggers(**named))
+    @rule(named=trigger_lists, jitter=jitters)
+    def somebody_edits_the_triggers(self, named: dict[str, str], jitter: int | None) -> None:
+        self.sim.edit(triggers=with_jitter(named, jitter))
+
+    @rule(exclude=st.sampled_from(EXCLUSIONS))
+    def somebody_edits_the_exclusions(self, exclude: dict[str, Any]) -> None:
+        self.sim.edit(exclude=exclude)
+
+    @rule(minutes=st.integers(1, 90))
+    def somebody_backfills(self, minutes: int) -> None:
+        self.manual += 1
+        due = rfc3339((self.sim.now - timedelta(minutes=minutes)).replace(second=0))
+        trigger = {"type": "Backfill", "name": "t0"}
+        self.sim.run_now(f"backfill-{self.manual}", scheduledTime=due, trigger=trigger)
 
     @rule(value=st.booleans())
     def somebody_suspends_or_resumes(self, value: bool) -> None:

@@ -42,7 +42,7 @@ class TestRunNow:
         plan = decide(snapshot(a_definition(handled="00:00"), a_run()), at("12:00:01"))
         (create,) = each(plan, plans.CreateJob)
         assert create.trigger == "Manual"
-        assert create.scheduled_time is None
+        assert create.due_at is None
 
     def test_a_run_that_is_being_deleted_does_not_start(self) -> None:
         assert job_names(decide(snapshot(a_definition(handled="00:00"), a_run(deleting=True)), at("12:00:01"))) == []

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import pytest
+from structlog.testing import capture_logs
+
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
-from carillon.kube.events import Recorder, Reference
+from carillon.kube.events import Recorder, Reference, last_seen
 from tests.unit.kube.faults import run
 from tests.unit.kube.virtual_time import simulate
 
@@ -168,3 +171,52 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_is_tried(events: E
     say(recorder)
     await asyncio.sleep(1)
     assert (recorder.dropped, len(events.kept)) == (4, 1)
+
+
+TERMINATING = ApiError(
+    403,
+    "Forbidden",
+    'events "e" is forbidden: unable to create new content in namespace files because it is being terminated',
+    (("metadata.namespace", "namespace files is being terminated"),),
+)
+GONE = ApiError(404, "NotFound", 'namespaces "files" not found')
+
+
+@pytest.mark.parametrize("problem", [TERMINATING, GONE], ids=["terminating", "gone"])
+def test_a_namespace_that_ends_is_no_news(problem: ApiError) -> None:
+    @told
+    async def story(events: Events, recorder: Recorder) -> None:
+        events.problem = problem
+        say(recorder)
+        await asyncio.sleep(1)
+        assert recorder.dropped == 1
+        events.problem = ApiError(403, "Forbidden", "no such right")
+        say(recorder, "another")
+        await asyncio.sleep(1)
+
+    with capture_logs() as logs:
+        story()
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+        ("events.namespace_ends", "debug"),
+        ("events.dropped", "warning"),
+    ], "what is worth a warning still gets one"
+
+
+@pytest.mark.parametrize(
+    ("event", "at"),
+    [
+        ({"firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:07:00Z"}, "00:07:00"),
+        ({"eventTime": "2026-01-01T00:07:00.250000Z", "lastTimestamp": None}, "00:07:00.250000"),
+        (
+            {"eventTime": "2026-01-01T00:07:00.000000Z", "series": {"lastObservedTime": "2026-01-01T00:09:00.000000Z"}},
+            "00:09:00",
+        ),
+        ({"metadata": {"creationTimestamp": "2026-01-01T00:05:00Z"}, "series": None}, "00:05:00"),
+    ],
+)
+def test_when_an_event_was_seen_last(event: dict[str, Any], at: str) -> None:
+    assert last_seen(event) == datetime.fromisoformat(f"2026-01-01T{at}+00:00")
+
+
+def test_an_event_may_have_no_time_at_all() -> None:
+    assert last_seen({"metadata": {}}) is None

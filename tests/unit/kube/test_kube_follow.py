@@ -27,6 +27,9 @@ class Told:
     def on_gone(self, namespace: str, name: str, uid: str) -> None:
         self.words.append(f"gone {namespace}/{name} {uid}")
 
+    def on_back(self) -> None:
+        self.words.append("back")
+
     async def until(self, *words: str) -> None:
         try:
             async with asyncio.timeout(30):
@@ -109,6 +112,69 @@ async def test_after_an_expired_version_the_difference_is_told(
         )
         await server.until_seen(4)
     assert server.seen[3].query["resourceVersion"] == "50"
+
+
+class TestAnEtcdThatWasRestored:
+    """It goes back in time."""
+
+    @pytest.fixture
+    def follower(self, client: Client, told: Told) -> Follower:
+        return Follower(client, JOB_RUNS, "files", on_object=told.on_object, on_gone=told.on_gone, on_back=told.on_back)
+
+    async def test_a_list_that_is_older_than_what_was_seen_is_told_in_full(
+        self, follower: Follower, server: FaultServer, told: Told
+    ) -> None:
+        server.then(
+            page(run("a", 1), run("b", 6), version="10"),
+            stream(("MODIFIED", run("a", 12)), ("ADDED", run("c", 13))),
+            refusal(410, "Expired"),
+            page(run("a", 1), run("b", 6), version="11"),
+            stream(("MODIFIED", run("b", 12)), end="silent"),
+        )
+        async with running(follower):
+            await told.until("a@1", "b@6", "a@12", "c@13", "back", "gone files/c uid-of-c", "a@1", "b@6", "b@12")
+        assert server.seen[4].query["resourceVersion"] == "11"
+
+    async def test_it_is_said_once(self, follower: Follower, server: FaultServer, told: Told) -> None:
+        server.then(page(version="10"), refusal(410, "Expired"), page(version="8"), refusal(410, "Expired"))
+        server.then(page(run("a", 8), version="8"), stream(end="silent"))
+        async with running(follower):
+            await told.until("back", "a@8")
+
+    async def test_after_a_whole_stream_without_a_word_the_server_is_asked_where_it_is(
+        self, follower: Follower, server: FaultServer, told: Told, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A watch from a version that it has not reached is silent, and so is a quiet cluster."""
+        monkeypatch.setattr("carillon.kube.follow.SHORT_STREAM_SECONDS", 0.0)
+        server.then(
+            page(run("a", 9), version="10"),
+            stream(),
+            page(run("a", 9), version="10", more="the rest"),
+            stream(),
+            page(run("a", 2), version="8"),
+            page(run("a", 2), version="8"),
+            stream(("MODIFIED", run("a", 9)), end="silent"),
+        )
+        async with running(follower):
+            await told.until("a@9", "back", "a@2", "a@9")
+        asked = [(seen.query.get("limit"), seen.query.get("resourceVersion")) for seen in server.seen]
+        assert asked == [
+            ("500", None),
+            (None, "10"),
+            ("1", None),
+            (None, "10"),
+            ("1", None),
+            ("500", None),
+            (None, "8"),
+        ]
+
+    async def test_a_stream_that_speaks_is_not_doubted(
+        self, follower: Follower, server: FaultServer, told: Told
+    ) -> None:
+        server.then(page(version="5"), stream(bookmark(6)), stream(("ADDED", run("a", 7)), end="silent"))
+        async with running(follower):
+            await told.until("a@7")
+        assert len(server.seen) == 3
 
 
 async def test_a_silent_stream_is_left(client: Client, server: FaultServer, told: Told) -> None:

@@ -169,6 +169,34 @@ async def test_a_stopped_leader_that_wakes_is_refused_its_first_write() -> None:
 
 
 @story
+async def test_a_renewal_that_is_answered_after_the_deadline_does_not_open_the_gate_again() -> None:
+    """Between the two the gate was closed: the work of before has to end first, and begin anew."""
+    asleep = 0.0
+    client = LeaseClient(LeaseStore())
+    one = Elector(
+        cast("Client", client),
+        namespace="n",
+        name="l",
+        identity="a",
+        retry_period_seconds=2,
+        monotonic=lambda: true_time() + asleep,
+    )
+    answered: list[bool] = []
+
+    async def frozen() -> None:
+        nonlocal asleep
+        if client.requests[-1] == "patch" and not asleep:
+            asleep = 1.5  # sent 1.6 s to 2.4 s after the last, answered after 3.1 s to 3.9 s
+            answered.append(one.leading)
+
+    client.after = frozen
+    async with running(one) as said:
+        await asyncio.sleep(3)
+        assert answered == [False]
+        assert said.words == ["started", "stopped", "started"]
+
+
+@story
 async def test_a_lost_answer_to_a_renewal_costs_nothing() -> None:
     client = LeaseClient(LeaseStore())
     one = elector(client)

@@ -102,10 +102,11 @@ def test_counting_is_additive_over_years(seed: int, years: int) -> None:
 def test_the_ends_of_the_calendar_are_no_trouble(instant: datetime, zone: str) -> None:
     asked = instant.replace(tzinfo=UTC)
     for rule in DaylightSaving:
-        for expression in ("* * * * *", "0 3 * * *", "30 2 29 2 *", "0 0 * * FRIL"):
+        for expression in ("* * * * *", "0 3 * * *", "5 5 * * *", "30 2 29 2 *", "0 0 * * FRIL"):
             schedule = parse_cron(expression, time_zone=zone, daylight_saving=rule)
             due = schedule.next_after(asked)
             assert due is None or due > asked
+            assert due is None or (schedule.count(asked, due), schedule.newest(asked, due, 3)) == (1, [due])
             assert len(schedule.upcoming(asked, 3)) <= 3
             nearby = asked + timedelta(days=2) if asked.year == 1 else asked - timedelta(days=2)
             early, late = sorted((asked, nearby))

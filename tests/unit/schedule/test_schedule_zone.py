@@ -9,7 +9,7 @@ import pytest
 
 from carillon.schedule import ScheduleError, load_zone
 from carillon.schedule.offsets import offsets_of
-from carillon.schedule.zone import _names
+from carillon.schedule.zone import PLACES, nearest_names
 from tests.unit.schedule import crons
 
 HOUR = 3_600
@@ -70,6 +70,7 @@ def test_no_offset_comes_and_goes_between_two_samples() -> None:
     """The tables rest on that; seen by asking every hour where the database has its shortest visits."""
     for zone, begin, end in (
         ("Africa/Freetown", "1939-08-01", "1939-12-01"),
+        ("America/Boa_Vista", "2000-09-01", "2000-12-01"),
         ("America/Noronha", "2000-09-01", "2000-12-01"),
         ("Asia/Gaza", "2040-09-01", "2040-12-01"),
         ("Africa/Tunis", "1943-03-01", "1943-06-01"),
@@ -101,6 +102,23 @@ def test_transitions_are_the_same_whatever_the_stride() -> None:
 
 
 def test_names_come_from_the_package() -> None:
-    whole, last = _names()
-    assert whole["europe/paris"] == "Europe/Paris"
-    assert last["new_york"] == "America/New_York"
+    assert PLACES["paris"] == ["Europe/Paris"]
+    assert PLACES["louisville"] == ["America/Kentucky/Louisville", "America/Louisville"]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("Europe/Pariss", ["Europe/Paris"]),
+        ("Europe/Londn", ["Europe/London"]),
+        ("America/Lousville", ["America/Louisville", "America/Kentucky/Louisville"]),
+        ("asia/calcuta", ["Asia/Calcutta"]),
+        ("Europe/Xyzzy", []),
+        ("America/aeiou", []),
+        ("xqzwv", []),
+        ("Europe", []),
+        ("e" * 64, []),
+    ],
+)
+def test_only_what_is_near_is_suggested(name: str, nearest: list[str]) -> None:
+    assert nearest_names(name) == nearest

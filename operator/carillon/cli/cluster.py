@@ -1,0 +1,167 @@
+"""The cluster as commands see it: definitions and runs read, runs made, and every refusal in words.
+
+Nothing is imported from `kube` but errors and names until a command connects: help and completion must be quick.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import typer
+from pydantic import ValidationError
+
+from carillon.cli.problems import explained, usage
+from carillon.engine.model import Calendar, Definition, Key, Run
+from carillon.engine.read import read_calendar, read_definition, read_run
+from carillon.kube.errors import ApiError, NotConfigured, Unreachable
+from carillon.kube.kubeconfig import default_namespace
+from carillon.kube.resources import CALENDARS, JOB_RUNS, SCHEDULED_JOBS, Resource
+
+Object = dict[str, Any]
+Objects = list[Object]
+Definitions = list[Definition]
+Runs = list[Run]
+Calendars = dict[str, dict[str, Calendar]]
+
+
+class Api(Protocol):
+    """What commands need of `kube.client.Client`."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """Read one object."""
+        ...
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, label_selector: str = "", field_selector: str = ""
+    ) -> tuple[Objects, str]:
+        """Read a collection."""
+        ...
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """Create an object."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+Connect = Callable[[str | None, str | None], Awaitable[Api]]
+
+
+async def _connect(kubeconfig: str | None, context: str | None) -> Api:
+    from carillon.kube.client import Client
+
+    return await Client.connect(kubeconfig=kubeconfig, context=context)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What commands take from outside; tests bring their own."""
+
+    connect: Connect = _connect
+    now: Callable[[], datetime] = _now
+
+
+def world_of(context: typer.Context) -> World:
+    """Tell the world that the command runs in."""
+    world = context.find_root().obj
+    return world if isinstance(world, World) else World()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which cluster, and where in it; as the shared options say."""
+
+    kubeconfig: str | None
+    context: str | None
+    namespace: str | None
+    """None: the whole cluster."""
+
+    @classmethod
+    def of(cls, kubeconfig: str | None, context: str | None, namespace: str | None, everywhere: bool) -> "Place":
+        """Read the shared options. Raises Problem where they contradict each other."""
+        if everywhere and namespace is not None:
+            raise usage(f"--all-namespaces and --namespace {namespace}: leave one of them out")
+        if everywhere:
+            return cls(kubeconfig, context, None)
+        return cls(kubeconfig, context, namespace or default_namespace(kubeconfig, context))
+
+
+class Cluster:
+    """A connection, with Carillon's own objects."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Read one object. Raises Problem."""
+        try:
+            return await self.api.get(resource, namespace, name)
+        except (ApiError, Unreachable) as error:
+            raise explained(error, "get", resource, namespace, name) from error
+
+    async def list(self, resource: Resource, namespace: str | None, *, label_selector: str = "") -> Objects:
+        """Read a collection. Raises Problem."""
+        try:
+            items, _ = await self.api.list(resource, namespace, label_selector=label_selector)
+        except (ApiError, Unreachable) as error:
+            raise explained(error, "list", resource, namespace) from error
+        return items
+
+    async def definition(self, key: Key) -> Definition:
+        """Read a ScheduledJob. Raises Problem."""
+        raw = await self.get(SCHEDULED_JOBS, key.namespace, key.name)
+        calendars = await self.calendars(key.namespace) if names_calendars(raw) else {}
+        return read_definition(raw, calendars.get(key.namespace, {}))
+
+    async def definitions(self, namespace: str | None) -> Definitions:
+        """Read all ScheduledJobs of a namespace, or of the cluster, by name. Raises Problem."""
+        items = await self.list(SCHEDULED_JOBS, namespace)
+        calendars = await self.calendars(namespace) if any(names_calendars(raw) for raw in items) else {}
+        found = (read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items)
+        return sorted(found, key=lambda definition: definition.key)
+
+    async def calendars(self, namespace: str | None) -> Calendars:
+        """Read the Calendars, by namespace and name. Raises Problem."""
+        found: Calendars = {}
+        for raw in await self.list(CALENDARS, namespace):
+            calendar = read_calendar(raw)
+            found.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
+        return found
+
+    async def runs(self, key: Key) -> Runs:
+        """Read the JobRuns of a ScheduledJob. Raises Problem."""
+        # By what they name, not by label: a run that was just made by hand bears none yet.
+        found = []
+        for raw in await self.list(JOB_RUNS, key.namespace):
+            if (raw.get("spec") or {}).get("scheduledJob") == key.name:
+                try:
+                    found.append(read_run(raw))
+                except (ValidationError, KeyError):
+                    continue  # written by a newer version
+        return found
+
+
+def names_calendars(raw: Object) -> bool:
+    """Whether a ScheduledJob names Calendars."""
+    return bool(((raw.get("spec") or {}).get("exclude") or {}).get("calendars"))
+
+
+@asynccontextmanager
+async def connected(world: World, place: Place) -> AsyncIterator[Cluster]:
+    """Open the cluster for the length of a command. Raises Problem."""
+    try:
+        api = await world.connect(place.kubeconfig, place.context)
+    except NotConfigured as error:
+        raise explained(error, "connect", SCHEDULED_JOBS, None) from error
+    try:
+        yield Cluster(api)
+    finally:
+        await api.close()

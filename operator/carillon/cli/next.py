@@ -1,0 +1,317 @@
+"""`carillon next`: the due times to come, of a definition, a file, a namespace, or an expression alone."""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from carillon.api.base import rfc3339
+from carillon.cli.cluster import Calendars, Place, World, connected, names_calendars, world_of
+from carillon.cli.moments import rfc3339_of
+from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.problems import Problem, run, usage
+from carillon.cli.screen import Column, Table, print_json, say, screen
+from carillon.engine.model import Calendar, Definition, Key
+from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.preview import ChangeRow, DueRow, Preview, preview
+from carillon.engine.read import read_calendar, read_definition
+from carillon.engine.words import civil, clock, counted, distance, span
+from carillon.schedule import DaylightSaving
+
+ALONE = "cron"
+"""What an expression that belongs to no definition is called."""
+MOST = 100_000
+_HASH = re.compile(r"\b[Hh]\b")
+
+
+def next_command(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A ScheduledJob; all of them if empty.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--filename", "-f", metavar="FILE", help="ScheduledJobs in a YAML file; - for stdin. No cluster."),
+    ] = None,
+    cron: Annotated[str | None, typer.Option(metavar="EXPR", help="An expression alone. No cluster.")] = None,
+    time_zone: Annotated[str | None, typer.Option(metavar="TZ", help="With --cron: IANA name. Default: UTC.")] = None,
+    daylight_saving: Annotated[
+        DaylightSaving | None, typer.Option(help="With --cron: what happens when clocks change. Default: RunOnce.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="RFC3339", help="Due times after this instant. Default: now.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="How many due times.")] = 10,
+    excluded: Annotated[bool, typer.Option("--excluded", help="List what exclusions leave out, too.")] = False,
+    output: OutputFormat = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    kube_context: Context = None,
+    namespace: Namespace = None,
+    everywhere: AllNamespaces = False,
+) -> None:
+    """Print the due times to come, in local time and UTC, with the changes of the clocks.
+
+    JSON is an array of UTC instants; of several definitions, an object of such arrays by namespace/name.
+    """
+    world = world_of(context)
+
+    async def work() -> None:
+        if sum(given is not None for given in (name, file, cron)) > 1:
+            raise usage("NAME, -f and --cron: give one of them")
+        if cron is None and (time_zone is not None or daylight_saving is not None):
+            raise usage("--time-zone and --daylight-saving go with --cron; a definition has its own")
+        now = world.now()
+        after = now if from_ is None else rfc3339_of(from_, "--from")
+        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
+        if cron is not None:
+            definitions = [_of_cron(cron, time_zone, daylight_saving, after)]
+        elif file is not None:
+            definitions = await _of_file(world, file, place, after)
+        else:
+            definitions = await _of_cluster(world, place, name)
+        one = definitions[0] if name is not None or len(definitions) == 1 else None
+        if one is not None and one.invalid:
+            raise Problem(_invalid(one), _code(file, cron))
+        shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
+        if output is Output.JSON:
+            _print_json(shown, after, count, alone=one is not None)
+        elif one is not None or file is not None:
+            for number, definition in enumerate(d for d in definitions if not d.invalid):
+                if number:
+                    typer.echo()
+                _print_one(definition, after, now, count, excluded, titled=cron is None)
+        else:
+            _print_all([d for d in definitions if not d.invalid], after, now, count, excluded, everywhere)
+        for definition in definitions:
+            if definition.invalid:
+                typer.echo(f"carillon: {_invalid(definition)}", err=True)
+        if file is not None and any(definition.invalid for definition in definitions):
+            raise Problem("not every definition can be scheduled", _code(file, cron))
+
+    run(work())
+
+
+def _code(file: str | None, cron: str | None) -> Any:
+    from carillon.cli.exit_codes import Exit
+
+    return Exit.USAGE if file is not None or cron is not None else Exit.FAILED
+
+
+def _invalid(definition: Definition) -> str:
+    return f"{definition.key}: {definition.invalid}" if definition.key.namespace else definition.invalid
+
+
+def _of_cron(cron: str, time_zone: str | None, saving: DaylightSaving | None, after: datetime) -> Definition:
+    trigger: dict[str, Any] = {"name": ALONE, "cron": cron}
+    if time_zone is not None:
+        trigger["timeZone"] = time_zone
+    if saving is not None:
+        trigger["daylightSaving"] = saving.value
+    raw = {"metadata": {"name": ALONE}, "spec": {"triggers": [trigger], "jobTemplate": {}}}
+    definition = read_definition(_local(raw, "", after))
+    # The place in a definition that there is not says nothing here.
+    words = definition.invalid.removeprefix("spec.triggers[0].")
+    return replace(definition, invalid=words)
+
+
+def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, Any]:
+    """Complete an object that the API server has not seen."""
+    metadata = {
+        "namespace": namespace,
+        "uid": "",
+        "resourceVersion": "",
+        "creationTimestamp": rfc3339(after),
+        **raw["metadata"],
+    }
+    return {**raw, "metadata": metadata, "status": {}}
+
+
+def _documents(file: str) -> list[Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        return [document for document in yaml.safe_load_all(text) if document]
+    except (OSError, UnicodeDecodeError) as error:
+        raise usage(f"-f {file}: {error}") from None
+    except yaml.YAMLError as error:
+        raise usage(f"-f {file}: not YAML: {error}") from None
+
+
+async def _of_file(world: World, file: str, place: Place, after: datetime) -> list[Definition]:
+    items: dict[str, list[dict[str, Any]]] = {"ScheduledJob": [], "Calendar": []}
+    for item in (item for document in _documents(file) for item in _items(document)):
+        if item.get("kind") in items and isinstance(item.get("metadata"), dict) and item["metadata"].get("name"):
+            items[item["kind"]].append(_local(item, place.namespace or "default", after))
+    if not items["ScheduledJob"]:
+        raise usage(f"-f {file}: no ScheduledJob in it")
+    calendars: Calendars = {}
+    for calendar in map(read_calendar, items["Calendar"]):
+        calendars.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
+    found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
+    if any(
+        definition.invalid and names_calendars(raw)
+        for definition, raw in zip(found, items["ScheduledJob"], strict=True)
+    ):
+        # Calendars that are not in the file may be in the cluster.
+        for raw in items["ScheduledJob"]:
+            namespace = raw["metadata"]["namespace"]
+            known = await _calendars(world, replace(place, namespace=namespace))
+            calendars[namespace] = {**known, **calendars.get(namespace, {})}
+        found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
+    return found
+
+
+async def _calendars(world: World, place: Place) -> dict[str, Calendar]:
+    try:
+        async with connected(world, place) as cluster:
+            return (await cluster.calendars(place.namespace)).get(place.namespace or "", {})
+    except Problem:
+        return {}  # the definition says which one it lacks
+
+
+def _items(document: object) -> list[dict[str, Any]]:
+    if not isinstance(document, dict):
+        return []
+    if document.get("kind") in ("List", "ScheduledJobList"):
+        return [item for item in document.get("items") or () if isinstance(item, dict)]
+    return [document]
+
+
+async def _of_cluster(world: World, place: Place, name: str | None) -> list[Definition]:
+    if name is not None and place.namespace is None:
+        raise usage(f"NAME and --all-namespaces: {name} may be in several; name its namespace with -n")
+    async with connected(world, place) as cluster:
+        if name is not None:
+            return [await cluster.definition(Key(place.namespace or "", name))]
+        found = await cluster.definitions(place.namespace)
+    if not found:
+        raise Problem(
+            f"there are no ScheduledJobs in {(place.namespace and f'namespace {place.namespace}') or 'the cluster'}"
+        )
+    return found
+
+
+def _print_json(shown: Sequence[tuple[Key, Sequence[Outlook]]], after: datetime, count: int, *, alone: bool) -> None:
+    due = {
+        str(key): [rfc3339(row.instant) for row in preview([(key, triggers)], after, count).due]
+        for key, triggers in shown
+    }
+    print_json(next(iter(due.values())) if alone else due)
+
+
+COLUMNS = (
+    Column("NAMESPACE", flexible=True),
+    Column("NAME", flexible=True),
+    Column("LOCAL TIME"),
+    Column("UTC", style="cyan", dispensable=1),
+    Column("WAIT"),
+    Column("TRIGGER", style="dim", flexible=True),
+)
+
+
+def _print_one(
+    definition: Definition, after: datetime, now: datetime, count: int, excluded: bool, *, titled: bool
+) -> None:
+    triggers = outlooks(definition, now)
+    console = screen()
+    if titled:
+        console.print(f"[bold]{definition.key}[/]", markup=True)
+    if not triggers:
+        console.print("No triggers: it runs only when someone creates a JobRun.")
+        return
+    found = preview([(definition.key, triggers)], after, count, excluded=excluded)
+    table = Table(COLUMNS)
+    _fill(table, found, now, alone=True, everywhere=False, named=titled)
+    if not found.rows:
+        console.print("Nothing is due any more.")
+    else:
+        table.draw(console)
+    for remark in _remarks(definition, found, count, excluded):
+        say(console, remark, "yellow")
+
+
+def _print_all(
+    definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
+) -> None:
+    enabled = [definition for definition in definitions if not definition.suspended]
+    found = preview([(d.key, outlooks(d, now)) for d in enabled], after, count, excluded=excluded)
+    console = screen()
+    table = Table(COLUMNS)
+    _fill(table, found, now, alone=False, everywhere=everywhere, named=True)
+    if found.rows:
+        table.draw(console)
+    else:
+        console.print("Nothing is due.")
+    if found.excluded and not excluded:
+        console.print(
+            f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).", style="yellow"
+        )
+    if disabled := len(definitions) - len(enabled):
+        console.print(f"{counted(disabled, 'disabled job')} left out.", style="yellow")
+
+
+def _fill(table: Table, found: Preview, now: datetime, *, alone: bool, everywhere: bool, named: bool) -> None:
+    foreign = any(isinstance(row, DueRow) and row.zone.key != "UTC" for row in found.rows)
+    zones = {row.zone.key for row in found.rows}
+    for row in found.rows:
+        if isinstance(row, ChangeRow):
+            table.remark(f"  {_change_words(row, len(zones) > 1)}", "magenta")
+            for note in row.notes:
+                table.remark(f"  └ {note}", "yellow")
+            continue
+        table.add(
+            row.key.namespace if everywhere else "",
+            "" if alone else row.key.name,
+            clock(row.instant, row.zone) if foreign else "",
+            clock(row.instant, day=not foreign),
+            "excluded" if row.excluded else _wait(row.instant, now),
+            row.names if named else "",
+        )
+        for note in _notes(row):
+            table.remark(f"  └ {note}", "yellow")
+
+
+def _wait(instant: datetime, now: datetime) -> str:
+    text = distance(instant, now)
+    return text.removeprefix("in ")
+
+
+def _notes(row: DueRow) -> list[str]:
+    notes = [*row.notes]
+    if row.excluded:
+        notes.append(f"excluded: {row.excluded}")
+        return notes
+    for trigger in row.triggers:
+        start = trigger.start(row.instant)
+        if start != row.instant:
+            jitter = span(timedelta(seconds=trigger.planned.jitter_seconds))
+            notes.append(f"starts at {civil(start.astimezone(row.zone))}, jitter of up to {jitter}")
+    return notes
+
+
+def _change_words(row: ChangeRow, several: bool) -> str:
+    change, zone = row.change, row.zone
+    before = (change.at + change.before, change.at + change.after)
+    way = "forward" if change.forward else "back"
+    where = f" in {zone.key}" if several else ""
+    return (
+        f"clocks go {way} {span(change.shift)}{where}: {before[0]:%a %Y-%m-%d} {civil(before[0])} becomes "
+        f"{civil(before[1])}"
+    )
+
+
+def _remarks(definition: Definition, found: Preview, count: int, excluded: bool) -> list[str]:
+    remarks = []
+    if found.excluded and not excluded:
+        remarks.append(f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).")
+    if found.rows and len(found.due) < count:
+        remarks.append("That is all: nothing is due after these.")
+    if definition.suspended:
+        remarks.append("The job is disabled: nothing fires until spec.suspend is false.")
+    crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
+    if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):
+        remarks.append("H is chosen by a job's namespace and name: in a definition it may be another time.")
+    return remarks

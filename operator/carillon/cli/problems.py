@@ -1,0 +1,88 @@
+"""What went wrong, in words, on stderr; and the exit code that goes with it."""
+
+import asyncio
+import re
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import typer
+
+from carillon.cli.exit_codes import Exit
+from carillon.kube.errors import ApiError, NotConfigured, Unreachable
+from carillon.kube.resources import Resource
+
+Value = TypeVar("Value")
+
+_RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource')
+_ROLES = {
+    ("jobruns", "create"): "run",
+    ("jobruns", "delete"): "admin",
+    ("jobruns", "deletecollection"): "admin",
+    ("scheduledjobs", "administer"): "administer",
+}
+_LOOKING = ("get", "list", "watch")
+
+
+class Problem(Exception):  # noqa: N818
+    """The command ends here; the message is for the person who typed it."""
+
+    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def usage(message: str) -> Problem:
+    """Make the problem of a command line that is not understood."""
+    return Problem(message, Exit.USAGE)
+
+
+def stop(problem: Problem) -> typer.Exit:
+    """Say what is wrong on stderr, and make the exit to raise."""
+    typer.echo(f"carillon: {problem}", err=True)
+    return typer.Exit(problem.code)
+
+
+def run(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run a command's work; its problems end the process in words and with their code."""
+    try:
+        return asyncio.run(work)
+    except Problem as problem:
+        raise stop(problem) from None
+    except KeyboardInterrupt:
+        typer.echo("carillon: interrupted", err=True)
+        raise typer.Exit(130) from None
+
+
+def explained(
+    error: ApiError | Unreachable | NotConfigured, verb: str, resource: Resource, namespace: str | None, name: str = ""
+) -> Problem:
+    """Put a failed request into words: what was asked, why it failed, what would help."""
+    if not isinstance(error, ApiError):
+        return Problem(str(error), Exit.UNREACHABLE)
+    if error.status == 401:
+        return Problem("the API server does not know you (401): log in again, or name another --context", Exit.REFUSED)
+    where = f"in namespace {namespace}" if namespace else "in the whole cluster"
+    if error.forbidden:
+        return Problem(_forbidden(error, verb, resource, where, namespace), Exit.REFUSED)
+    if error.not_found and name and (f'"{name}"' in error.message):
+        return Problem(f"there is no {resource.kind} {name} {where}")
+    if error.not_found:
+        return Problem(
+            f"the API server knows no {resource.plural}.{resource.group}: is Carillon installed in this cluster?"
+        )
+    subject = f"{resource.kind} {name}" if name else resource.plural
+    if error.invalid:
+        return Problem(f"{verb} {subject} {where}: refused: {error.message}", Exit.REFUSED)
+    code = Exit.UNREACHABLE if error.server_error or error.throttled else Exit.FAILED
+    return Problem(f"{verb} {subject} {where}: {error}", code)
+
+
+def _forbidden(error: ApiError, verb: str, resource: Resource, where: str, namespace: str | None) -> str:
+    found = _RBAC.search(error.message)
+    if found is None:
+        return f"refused: {error.message}"  # an admission policy or a quota, in its own words
+    role = _ROLES.get((resource.plural, verb), "view" if verb in _LOOKING else "edit")
+    ask = f"ask for the role carillon-{role}"
+    if not namespace and verb in _LOOKING:
+        ask += " in the whole cluster, or name a namespace with -n"
+    return f"you may not {verb} {resource.plural} {where}: {ask} (you are {found['user']})"

@@ -1,0 +1,117 @@
+"""Where answers go: stdout, in colours on a terminal and plain in a pipe; progress and remarks go to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+_UNBOUNDED = 10_000
+"""Columns of a pipe: what reads it wants whole lines."""
+_GAP = "  "
+
+
+def screen(*, err: bool = False) -> Console:
+    """Open stdout or stderr. The width is the terminal's, or $COLUMNS; a pipe has no end."""
+    stream = sys.stderr if err else sys.stdout
+    bounded = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(
+        file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False, soft_wrap=False
+    )
+
+
+def print_json(value: object) -> None:
+    """Print JSON on stdout, and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def say(console: Console, text: str | Text, style: str = "", *, indent: int = 0) -> None:
+    """Print a sentence, wrapped at the width of the screen; what follows the first line is indented."""
+    words = Text(text, style) if isinstance(text, str) else text
+    for number, line in enumerate(words.wrap(console, max(20, console.width - indent))):
+        line.rstrip()
+        console.print(Text(" " * indent if number else "").append_text(line), no_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    style: str = ""
+    flexible: bool = False
+    """Whether it may be cut where the screen is narrow."""
+    dispensable: int = 0
+    """Where the screen is too narrow, columns are left out: the highest first, 0 never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line across all columns, below the row that it is about."""
+
+    text: str
+    style: str = "dim"
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows and remarks, as kubectl aligns them: capitals above, two spaces between, no lines."""
+
+    columns: Sequence[Column]
+    lines: list[tuple[str, ...] | Remark] = field(default_factory=list)
+
+    def add(self, *cells: str) -> None:
+        """Add a row."""
+        self.lines.append(cells)
+
+    def remark(self, text: str, style: str = "dim") -> None:
+        """Add a line across all columns."""
+        self.lines.append(Remark(text, style))
+
+    def draw(self, console: Console) -> None:
+        """Print it, as wide as the screen lets it be."""
+        rows = [line for line in self.lines if isinstance(line, tuple)]
+        widths = [
+            max([cell_len(column.title), *(cell_len(row[place]) for row in rows)])
+            for place, column in enumerate(self.columns)
+        ]
+        # A column in which nothing stands is not shown.
+        shown = [place for place in range(len(self.columns)) if any(row[place] for row in rows)]
+        while _total(widths, shown) > console.width:
+            spare = max(shown, key=lambda place: self.columns[place].dispensable, default=0)
+            if not shown or not self.columns[spare].dispensable:
+                break
+            shown.remove(spare)
+        for place in shown:
+            over = _total(widths, shown) - console.width
+            if over > 0 and self.columns[place].flexible:
+                widths[place] = max(cell_len(self.columns[place].title), 8, widths[place] - over)
+        console.print(_line([Text(self.columns[place].title, "bold") for place in shown], widths, shown), no_wrap=True)
+        for line in self.lines:
+            if isinstance(line, Remark):
+                say(console, line.text, line.style, indent=4)
+                continue
+            cells = [Text(_cut(line[place], widths[place]), self.columns[place].style) for place in shown]
+            console.print(_line(cells, widths, shown), no_wrap=True, overflow="ignore", crop=False)
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[place] for place in shown) + len(_GAP) * max(0, len(shown) - 1)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else text[: width - 1] + "…"
+
+
+def _line(cells: Sequence[Text], widths: Sequence[int], shown: Sequence[int]) -> Text:
+    line = Text()
+    for number, (cell, place) in enumerate(zip(cells, shown, strict=True)):
+        line.append_text(cell)
+        if number + 1 < len(shown):
+            line.append(" " * (widths[place] - cell.cell_len) + _GAP)
+    line.rstrip()
+    return line

@@ -1,0 +1,165 @@
+"""From what a definition says to schedules: triggers, their bounds, and what exclusions leave of them.
+
+What is wrong is said in words with the field and the cure, and stops no other definition. A Calendar that is missing or
+wrong makes the definitions that name it invalid: to run in a maintenance window is worse than not to run.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from carillon.api import keys
+from carillon.api.base import rfc3339
+from carillon.api.calendar import CalendarSpec
+from carillon.api.exclude import Closures
+from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Trigger
+from carillon.engine.backend import backend_problem
+from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedTrigger
+from carillon.engine.names import digest
+from carillon.schedule import (
+    Closed,
+    DaylightSaving,
+    Piece,
+    Schedule,
+    ScheduleError,
+    bounded,
+    closed,
+    exclude_date,
+    exclude_holidays,
+    exclude_window,
+    inside,
+    load_zone,
+    outside,
+    parse_at,
+    parse_cron,
+    parse_interval,
+)
+
+_DAYLIGHT_SAVING = {
+    None: DaylightSaving.RUN_ONCE,
+    DaylightSavingPolicy.RUN_ONCE: DaylightSaving.RUN_ONCE,
+    DaylightSavingPolicy.WALL_CLOCK: DaylightSaving.WALL_CLOCK,
+}
+
+
+def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definition:
+    """Plan the triggers of a definition anew: when it was read, and when a Calendar that it names has changed.
+
+    Args:
+        definition: as read; nothing is done where its specification could not be read at all.
+        calendars: the Calendars of its namespace, by name.
+    """
+    if definition.spec is None:
+        return definition
+    problems: list[str] = []
+    planned = [_trigger(definition.spec, index, definition.key, calendars, problems) for index in _indices(definition)]
+    if not definition.spec.triggers:  # an exclusion without a trigger is of no use, and may be wrong all the same
+        _closed(definition.spec, definition.key, UTC_ZONE, calendars, problems)
+    name = definition.key.name
+    if len(name) > keys.SCHEDULED_JOB_NAME_LENGTH:
+        limit = keys.SCHEDULED_JOB_NAME_LENGTH
+        problems.append(f"metadata.name: {name!r} has {len(name)} characters; use at most {limit}")
+    triggers = tuple(trigger for trigger in planned if trigger is not None)
+    if not problems and (problem := backend_problem(definition.spec, triggers)):
+        problems.append(problem)
+    return replace(definition, triggers=triggers, invalid="; ".join(dict.fromkeys(problems)))
+
+
+def _indices(definition: Definition) -> range:
+    return range(len(definition.spec.triggers) if definition.spec is not None else 0)
+
+
+def calendar_problem(spec: CalendarSpec, key: Key) -> str:
+    """What is wrong with a Calendar, in words; empty when it is understood."""
+    problems: list[str] = []
+    _pieces(spec, "spec", key, UTC_ZONE, problems)
+    return "; ".join(problems)
+
+
+def _trigger(
+    spec: ScheduledJobSpec, index: int, key: Key, calendars: Mapping[str, Calendar], problems: list[str]
+) -> PlannedTrigger | None:
+    trigger = spec.triggers[index]
+    try:
+        schedule, text, identity = _schedule(trigger, key)
+        zone = load_zone(trigger.time_zone) if trigger.time_zone is not None else UTC_ZONE
+    except ScheduleError as error:
+        problems.append(f"spec.triggers[{index}].{_field(trigger, error)}: {error}")
+        return None
+    schedule = bounded(schedule, start_at=trigger.start_at, end_at=trigger.end_at)
+    if trigger.start_at is not None or trigger.end_at is not None:
+        identity += tuple(rfc3339(t) if t is not None else "" for t in (trigger.start_at, trigger.end_at))
+    shut = _closed(spec, key, zone, calendars, problems)
+    return PlannedTrigger(
+        name=trigger.name,
+        spec_hash=digest(*identity, length=12),
+        schedule=schedule,
+        text=text,
+        open=outside(schedule, shut) if shut is not None else schedule,
+        excluded=inside(schedule, shut) if shut is not None else None,
+        closed=shut,
+        zone=zone,
+        jitter_seconds=trigger.jitter_seconds or 0,
+        seed=f"{key}/{trigger.name}",
+    )
+
+
+def _schedule(trigger: Trigger, key: Key) -> tuple[Schedule, str, tuple[str, ...]]:
+    if trigger.cron is not None:
+        saving = _DAYLIGHT_SAVING[trigger.daylight_saving]
+        schedule = parse_cron(trigger.cron, time_zone=trigger.time_zone, daylight_saving=saving, hash_key=str(key))
+        text = trigger.cron if trigger.time_zone is None else f"{trigger.cron} {trigger.time_zone}"
+        return schedule, text, ("cron", trigger.cron, trigger.time_zone or "", saving.value)
+    if trigger.interval is not None:
+        return parse_interval(trigger.interval), trigger.interval, ("interval", trigger.interval, "", "")
+    at = trigger.at or ""
+    return parse_at(at), at, ("at", at, "", "")
+
+
+def _field(trigger: Trigger, error: ScheduleError) -> str:
+    if trigger.cron is None:
+        return "interval" if trigger.interval is not None else "at"
+    return "timeZone" if trigger.time_zone is not None and error.text == trigger.time_zone else "cron"
+
+
+def _closed(
+    spec: ScheduledJobSpec, key: Key, zone: ZoneInfo, calendars: Mapping[str, Calendar], problems: list[str]
+) -> Closed | None:
+    """What is closed for a trigger in this time zone; None where nothing ever is."""
+    pieces = _pieces(spec.exclude, "spec.exclude", key, zone, problems)
+    for index, name in enumerate(spec.exclude.calendars):
+        field = f"spec.exclude.calendars[{index}]"
+        calendar = calendars.get(name)
+        if calendar is None:
+            problems.append(
+                f"{field}: there is no Calendar {name} in namespace {key.namespace}; create it, or remove it"
+            )
+        elif calendar.invalid or calendar.spec is None:
+            problems.append(f"{field}: Calendar {name} is not valid: {calendar.invalid}")
+        else:
+            pieces += _pieces(calendar.spec, field, calendar.key, zone, problems)
+    return closed(tuple(pieces)) if pieces else None
+
+
+def _pieces(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: list[str]) -> list[Piece]:
+    pieces: list[Piece] = []
+    for index, holidays in enumerate(closures.holidays):
+        with _told(f"{root}.holidays[{index}]", problems):
+            pieces.append(exclude_holidays(holidays.country, holidays.subdivision, zone))
+    for index, date in enumerate(closures.dates):
+        with _told(f"{root}.dates[{index}]", problems):
+            pieces.append(exclude_date(date, zone))
+    for index, window in enumerate(closures.windows):
+        with _told(f"{root}.windows[{index}]", problems):
+            pieces.append(exclude_window(window.cron, window.duration_seconds, window.time_zone, str(key)))
+    return pieces
+
+
+@contextmanager
+def _told(field: str, problems: list[str]) -> Iterator[None]:
+    """Note what a field's parser refuses."""
+    try:
+        yield
+    except ScheduleError as error:
+        problems.append(f"{field}: {error}")

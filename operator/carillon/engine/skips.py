@@ -1,0 +1,99 @@
+"""Due times without a run, as lines of status.skips: counted by arithmetic, neighbours with one reason together."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from carillon.api.scheduledjob import Skip, TriggerStatus
+from carillon.engine.model import Definition, PlannedTrigger
+from carillon.engine.triggers import SECOND, anchored, names
+from carillon.schedule import Schedule
+
+SKIP_LINES = 20
+
+
+class SkipReason(StrEnum):
+    """Why a due time made no run."""
+
+    CONCURRENCY_FORBID = "ConcurrencyForbid"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    CATCH_UP = "CatchUp"
+    SUSPENDED = "Suspended"
+    INVALID = "Invalid"
+    EXCLUDED = "Excluded"
+
+
+def schedule_of(trigger: PlannedTrigger, reason: str) -> Schedule:
+    """The due times that a line of skips with this reason counts."""
+    if reason in (SkipReason.SUSPENDED, SkipReason.INVALID):
+        return trigger.schedule
+    if reason == SkipReason.EXCLUDED:
+        return trigger.excluded or trigger.schedule
+    return trigger.open
+
+
+def coalesce(
+    definition: Definition, marks: Iterable[TriggerStatus], recorded: tuple[Skip, ...], new: Iterable[Skip]
+) -> tuple[Skip, ...]:
+    """Add new skips to the recorded ones, newest first.
+
+    Neighbours in the schedule with one reason share a line, as far as the trigger has counted since: an edit or a
+    resume begins a new one.
+    """
+    pairs = {trigger.name: (trigger, mark.since) for trigger, mark in anchored(definition, marks)}
+    known = list(recorded)
+    for skip in new:
+        same = (i for i, line in enumerate(known) if (line.trigger, line.reason) == (skip.trigger, skip.reason))
+        index = next(same, None)
+        if index is not None and skip.trigger in pairs:
+            line, (trigger, since) = known[index], pairs[skip.trigger]
+            if line.from_ > since and schedule_of(trigger, skip.reason).next_after(line.to) == skip.from_:
+                skip = line.model_copy(update={"to": skip.to, "count": line.count + skip.count})
+                del known[index]
+        known.insert(0, skip)
+    return tuple(known[:SKIP_LINES])
+
+
+def late_lines(
+    trigger: PlannedTrigger, after: datetime, through: datetime, accounted: list[datetime], deadline: datetime | None
+) -> list[Skip]:
+    """Lines for the missed due times in (after, through] that get no run."""
+    if deadline is None or deadline <= after:
+        return lines(trigger, trigger.open, after, through, accounted, SkipReason.CATCH_UP)
+    # A due time exactly at the deadline is still in time.
+    boundary = min(deadline - SECOND, through)
+    early, rest = [i for i in accounted if i <= boundary], [i for i in accounted if i > boundary]
+    return [
+        *lines(trigger, trigger.open, after, boundary, early, SkipReason.DEADLINE_EXCEEDED),
+        *lines(trigger, trigger.open, boundary, through, rest, SkipReason.CATCH_UP),
+    ]
+
+
+def lines(
+    trigger: PlannedTrigger,
+    schedule: Schedule,
+    after: datetime,
+    through: datetime,
+    accounted: list[datetime],
+    reason: SkipReason,
+) -> list[Skip]:
+    """One line for each stretch of due times in (after, through] between those already accounted for."""
+    found: list[Skip] = []
+    start = after
+    for end in (*(instant for instant in accounted if names(schedule, instant)), None):
+        last = through if end is None else end - SECOND
+        count = schedule.count(start, last) if last > start else 0
+        if count:
+            first, newest = schedule.next_after(start), schedule.latest_through(last, after=start)
+            assert first is not None
+            assert newest is not None
+            found.append(Skip(trigger=trigger.name, from_=first, to=newest, count=count, reason=reason))
+        if end is not None:
+            start = end
+    return found
+
+
+def oldest_first(skips: Iterable[Skip]) -> tuple[Skip, ...]:
+    """Put lines in the order in which they are recorded."""
+    # By their ends: what the twenty lines of the status have lost is older than the oldest of them.
+    return tuple(sorted(skips, key=lambda skip: (skip.to, skip.from_)))

@@ -1,0 +1,94 @@
+"""Windows: times that open when a cron says so, and last for a number of seconds. Pure.
+
+A window that opens again before it is over goes on; so what counts is from when to when it holds, and that is worked
+out by the day, not by the opening: `* * * * *` for a minute is one span a year, not half a million.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from carillon.schedule.errors import ScheduleError, quoted
+from carillon.schedule.pattern import CivilPattern
+from carillon.schedule.seconds import DAY
+from carillon.schedule.wallclock import WallClock
+
+LONGEST = 366 * DAY
+MOST_A_DAY = 24
+"""How often a day a window may open and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """When a window is open."""
+
+    starts: WallClock
+    duration: int
+    """Seconds."""
+    of_day: tuple[tuple[int, int], ...] = field(compare=False)
+    """Runs of openings within a day, none of them over before the next: civil seconds of the first and the last."""
+
+    def between(self, first: int, last: int) -> list[tuple[int, int]]:
+        """List the spans [start, end) that begin with an opening in [first, last], ascending, not touching; seconds."""
+        found: list[tuple[int, int]] = []
+        for opens, closes in self._runs(first, last):
+            if found and opens <= found[-1][1]:
+                found[-1] = (found[-1][0], max(closes, found[-1][1]))
+            else:
+                found.append((opens, closes))
+        return found
+
+    def _runs(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Walk the runs, by the stretches in which the cron is civil arithmetic."""
+        pattern = self.starts.pattern
+        for count, begin, end, offset in self.starts.strides(first - 1, last):
+            if count == 1:
+                yield begin, begin + self.duration
+                continue
+            low, high = begin + offset, end + offset
+            day = pattern.days.next_day(low // DAY)
+            while day is not None and day * DAY <= high:
+                midnight = day * DAY
+                for opening, final in self.of_day:
+                    if midnight + final < low or midnight + opening > high:
+                        continue
+                    latest = midnight + final
+                    if latest > high:
+                        found = pattern.previous(high)
+                        assert found is not None
+                        latest = found
+                    yield max(midnight + opening, low) - offset, latest - offset + self.duration
+                day = pattern.days.next_day(day + 1)
+
+
+def opening(expression: str, starts: WallClock, duration: int) -> Opening:
+    """Make a window of a cron and seconds.
+
+    Raises:
+        ScheduleError: it opens and closes too often.
+    """
+    runs: list[tuple[int, int]] = []
+    for first, last in _runs_of_day(starts.pattern, duration):
+        if runs and first - runs[-1][1] <= duration:
+            runs[-1] = (runs[-1][0], last)
+        else:
+            runs.append((first, last))
+        if len(runs) > MOST_A_DAY:
+            raise ScheduleError(
+                f"found the window {quoted(expression)} of {duration} seconds, which opens and closes more than "
+                f"{MOST_A_DAY} times a day; write fewer openings, or a longer duration so that they join",
+                expression,
+            )
+    return Opening(starts, duration, tuple(runs))
+
+
+def _runs_of_day(pattern: CivilPattern, duration: int) -> Iterator[tuple[int, int]]:
+    """Walk the openings of a day, those of a minute joined."""
+    of_minute: list[tuple[int, int]] = []
+    for second in pattern.seconds_of_minute:
+        if of_minute and second - of_minute[-1][1] <= duration:
+            of_minute[-1] = (of_minute[-1][0], second)
+        else:
+            of_minute.append((second, second))
+    for minute in pattern.minutes_of_day:
+        for first, last in of_minute:
+            yield minute * 60 + first, minute * 60 + last

@@ -1,0 +1,1 @@
+"""Fuzzing by coverage, outside CI: `make fuzz`."""

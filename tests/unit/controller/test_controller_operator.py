@@ -1,0 +1,192 @@
+"""The operator's own part, without a cluster: what is known before the first decision, and when it is ready."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from carillon.controller import operator as module
+from carillon.controller.metrics import Metrics
+from carillon.controller.operator import Operator
+from carillon.controller.settings import Settings
+from carillon.kube.client import Client
+from carillon.kube.errors import ApiError, Unreachable
+from tests.unit.controller.test_controller_store import raw_job
+from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, Body, raw_definition
+
+
+class FakeClient:
+    """Lists ScheduledJobs, and nothing else."""
+
+    def __init__(self) -> None:
+        self.gate: object = None
+        self.items: list[Body] = []
+        self.problems: list[Exception] = []
+        self.listed: list[str | None] = []
+        self.version = "100"
+
+    async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Body], str]:
+        self.listed.append(namespace)
+        if self.problems:
+            raise self.problems.pop(0)
+        return self.items, self.version
+
+
+class World:
+    def __init__(self, **settings: Any) -> None:
+        self.client = FakeClient()
+        self.metrics = Metrics()
+        self.operator = Operator(
+            Settings(lease_namespace="n", identity="pod-a", **settings), cast(Client, self.client), self.metrics
+        )
+
+    def known(self) -> list[str]:
+        store = self.operator._store
+        return [f"{definition.uid}@{definition.resource_version}" for definition in store.definitions()]
+
+    def lead(self, monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> asyncio.Task[None]:
+        async def run() -> None:
+            work()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(self.operator._worker, "run", run)
+        return asyncio.create_task(self.operator._lead())
+
+    def leader(self) -> float | None:
+        return self.metrics.registry.get_sample_value("carillon_leader")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(module, "DISCOVERY_PAUSE_SECONDS", 0.01)
+    return World()
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+class TestTakingOver:
+    """The watch may be behind what the last leader has written; its watermarks decide what is due."""
+
+    async def test_the_first_decision_knows_what_the_last_leader_wrote(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))
+        world.client.items = [raw_definition(HOURLY, resource_version=20)]
+        seen: list[list[str]] = []
+        task = world.lead(monkeypatch, lambda: seen.append(world.known()))
+        await asyncio.sleep(0.05)
+        assert seen == [[f"{DEFINITION_UID}@20"]]
+        await end(task)
+
+    async def test_and_not_what_is_gone(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY))
+        seen: list[list[str]] = []
+        task = world.lead(monkeypatch, lambda: seen.append(world.known()))
+        await asyncio.sleep(0.05)
+        assert seen == [[]]
+        await end(task)
+
+    async def test_nothing_is_decided_until_the_list_was_answered(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.client.problems = [Unreachable("reset"), ApiError(500, "InternalError", "etcd"), Unreachable("reset")]
+        lists_before_the_work: list[int] = []
+        task = world.lead(monkeypatch, lambda: lists_before_the_work.append(len(world.client.listed)))
+        await asyncio.sleep(0.1)
+        assert lists_before_the_work == [4]
+        await end(task)
+
+    async def test_the_metric_says_who_leads(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert world.leader() == 0
+        task = world.lead(monkeypatch, lambda: None)
+        await asyncio.sleep(0.05)
+        assert world.leader() == 1
+        await end(task)
+        assert world.leader() == 0
+
+
+class TestComparing:
+    async def test_only_the_watched_namespaces_are_listed_and_others_left_alone(self) -> None:
+        world = World(watch_namespaces=("a", "b"))
+        world.operator._store.put_definition(raw_definition(HOURLY))
+        await world.operator._compare()
+        assert world.client.listed == ["a", "b"]
+        assert world.known() == [f"{DEFINITION_UID}@10"], f"{KEY} is in neither"
+
+
+class TestAnEtcdThatWasRestored:
+    async def test_a_list_older_than_a_known_definition_is_believed(self, world: World) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+        world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "15"
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@10"]
+
+    async def test_nor_need_a_definition_have_been_known(self, world: World) -> None:
+        await world.operator._compare()
+        world.operator._store.drop(DEFINITION_UID)
+        world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "99"
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@10"]
+
+    async def test_a_late_list_is_not_taken_for_one(self, world: World) -> None:
+        """Another, or a watch, overtakes a list while it is on its way."""
+
+        async def overtaken(*_: Any) -> tuple[list[Body], str]:
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+            world.operator._compared_at[None] = 30
+            return [raw_definition(HOURLY, resource_version=10)], "15"
+
+        world.client.list = overtaken  # type: ignore[method-assign,assignment]
+        await world.operator._compare()
+        assert world.known() == [f"{DEFINITION_UID}@20"]
+
+    def test_what_the_watches_see_of_it_is_believed_too(self, world: World) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+        *followers, _events = world.operator._followers
+        for follower in followers:
+            world.operator._compare_soon.clear()
+            follower._on_back()
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))
+            assert world.known() == [f"{DEFINITION_UID}@10"]
+            assert world.operator._compare_soon.is_set()
+            world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
+
+
+class TestRefusedPods:
+    @pytest.mark.parametrize(("age", "noted"), [(5, True), (600, False)])
+    def test_an_event_of_a_job_that_had_pods_must_be_news(self, world: World, age: float, noted: bool) -> None:
+        job = raw_job()
+        job["status"]["failed"] = 1
+        world.operator._store.put_job(job)
+        said = datetime.now(UTC) - timedelta(seconds=age)
+        event = {"involvedObject": {"uid": "job"}, "message": "exceeded quota", "lastTimestamp": said.isoformat()}
+        world.operator._followers[-1]._on_object(event)
+        assert bool(world.operator._store.snapshot(KEY).observations.pods_refused) is noted
+
+
+class TestProbes:
+    def test_it_is_not_ready_before_everything_was_listed(self, world: World) -> None:
+        assert world.operator._ready() == "ScheduledJobs are not listed yet"
+        world.operator._definitions_listed.set()
+        assert world.operator._ready() == "JobRuns and Jobs are not listed yet"
+        for follower in world.operator._followers:
+            follower.synced.set()
+            follower.last_contact = time.monotonic()
+        assert world.operator._ready() is None
+
+    def test_nor_when_the_api_server_was_silent_for_long(self, world: World) -> None:
+        world.operator._definitions_listed.set()
+        for follower in world.operator._followers:
+            follower.synced.set()
+            follower.last_contact = time.monotonic()
+        world.operator._followers[1].last_contact -= module.CONTACT_LOST_SECONDS + 30
+        assert world.operator._ready() == "the API server has been silent for 120 s"
+
+    def test_writes_are_refused_before_it_leads(self, world: World) -> None:
+        assert world.client.gate is world.operator._leadership

@@ -1,0 +1,91 @@
+"""The probes: 200 while all is well, 503 with the reason otherwise."""
+
+import socket
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from carillon.controller.metrics import Metrics
+from carillon.controller.probes import Probes
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class World:
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.wrong: str | None = None
+        self.awaited: str | None = None
+        self.depth = 0
+        self.port = free_port()
+        self.probes = Probes(
+            metrics=self.metrics,
+            alive=lambda: self.wrong,
+            ready=lambda: self.awaited,
+            refresh=lambda: self.metrics.queue_depth.set(self.depth),
+        )
+
+    async def ask(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            self.content_type = answer.headers["Content-Type"]
+            return answer.status, await answer.text()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.probes.start("127.0.0.1", world.port)
+    yield world
+    await world.probes.stop()
+
+
+async def test_all_is_well(world: World) -> None:
+    assert await world.ask("/livez") == (200, "ok\n")
+    assert await world.ask("/readyz") == (200, "ok\n")
+
+
+async def test_not_alive_says_why_and_may_be_ready(world: World) -> None:
+    world.wrong = "the worker does not work"
+    assert await world.ask("/livez") == (503, "the worker does not work\n")
+    assert await world.ask("/readyz") == (200, "ok\n")
+
+
+async def test_not_ready_says_why_and_is_alive(world: World) -> None:
+    world.awaited = "ScheduledJobs are not listed yet"
+    assert await world.ask("/readyz") == (503, "ScheduledJobs are not listed yet\n")
+    assert await world.ask("/livez") == (200, "ok\n")
+    world.awaited = None
+    assert await world.ask("/readyz") == (200, "ok\n"), "asked anew each time"
+
+
+async def test_metrics_are_brought_up_to_date_first(world: World) -> None:
+    world.metrics.finished("Succeeded", "Periodic")
+    for depth in (3, 7):
+        world.depth = depth
+        status, text = await world.ask("/metrics")
+        assert status == 200
+        assert f"carillon_queue_depth {depth}.0" in text.splitlines()
+    assert 'carillon_runs_total{outcome="Succeeded",trigger="Periodic"} 1.0' in text.splitlines()
+    assert world.content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_another_path_is_not_there(world: World) -> None:
+    assert (await world.ask("/"))[0] == 404
+
+
+async def test_a_port_that_is_taken_is_an_error(world: World) -> None:
+    other = World()
+    with pytest.raises(OSError, match="address"):
+        await other.probes.start("127.0.0.1", world.port)
+    await other.probes.stop()
+
+
+async def test_after_the_end_nobody_answers(world: World) -> None:
+    await world.probes.stop()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await world.ask("/livez")

@@ -1,0 +1,163 @@
+"""The worker: a leader looks at everything it knows and at every change; a standby at nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from carillon.controller.agenda import Agenda
+from carillon.controller.reconcile import Reconciler
+from carillon.controller.store import Store
+from carillon.controller.worker import PULSE_LOST_SECONDS, Worker
+from carillon.controller.workqueue import WorkQueue
+from carillon.engine.model import Key
+from tests.unit.engine.builders import HOURLY, NAMESPACE, at, raw_definition
+
+ONE, OTHER = Key(NAMESPACE, "one"), Key(NAMESPACE, "other")
+
+
+class FakeReconciler:
+    """Notes what it is asked to look at; fails when told to."""
+
+    def __init__(self) -> None:
+        self.looked_at: list[Key] = []
+        self.problem: Exception | None = None
+        self.looked = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def reconcile(self, key: Key) -> None:
+        self.looked_at.append(key)
+        self.looked.set()
+        if self.problem is not None:
+            raise self.problem
+        await self.free.wait()
+
+
+class World:
+    def __init__(self) -> None:
+        self.now = at("12:00")
+        self.queue = WorkQueue()
+        self.agenda = Agenda()
+        self.reconciler = FakeReconciler()
+        self.store = Store(
+            changed=lambda key: self.worker.changed(key), unreadable=lambda raw, why: None, clock=lambda: self.now
+        )
+        self.worker = Worker(
+            store=self.store,
+            agenda=self.agenda,
+            queue=self.queue,
+            reconciler=cast(Reconciler, self.reconciler),
+            clock=self.clock,
+            tasks=2,
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def add(self, key: Key) -> None:
+        self.store.put_definition(raw_definition(HOURLY, name=key.name, uid=f"uid-{key.name}"))
+
+    @contextlib.asynccontextmanager
+    async def leading(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.worker.run())
+        await asyncio.sleep(0.01)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def until_looked_at(self, *keys: Key) -> None:
+        async with asyncio.timeout(10):
+            while len(self.reconciler.looked_at) < len(keys):
+                self.reconciler.looked.clear()
+                await self.reconciler.looked.wait()
+        assert self.reconciler.looked_at == list(keys)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_new_leader_looks_at_everything_it_knows(world: World) -> None:
+    world.add(ONE)
+    world.add(OTHER)
+    async with world.leading():
+        await world.until_looked_at(ONE, OTHER)
+
+
+async def test_a_leader_looks_at_what_changes(world: World) -> None:
+    async with world.leading():
+        world.add(OTHER)
+        await world.until_looked_at(OTHER)
+
+
+async def test_a_leader_looks_at_what_is_due(world: World) -> None:
+    world_due = world.now + timedelta(hours=1)
+    async with world.leading():
+        world.agenda.set(ONE, world_due)
+        await asyncio.sleep(0.01)
+        assert world.reconciler.looked_at == []
+        world.now = world_due
+        await world.until_looked_at(ONE)
+
+
+async def test_a_standby_takes_nothing_in(world: World) -> None:
+    world.add(ONE)
+    assert len(world.queue) == 0
+
+
+async def test_who_leads_no_more_forgets_its_queue_and_its_agenda(world: World) -> None:
+    world.reconciler.free.clear()
+    async with world.leading():
+        world.agenda.set(ONE, world.now + timedelta(hours=1))
+        for number in range(5):
+            world.queue.add(Key(NAMESPACE, f"waits-{number}"))
+        await asyncio.sleep(0.01)
+        assert len(world.queue) == 3, "two are worked on"
+    assert (len(world.queue), len(world.agenda)) == (0, 0)
+    world.add(ONE)
+    assert len(world.queue) == 0, "and takes nothing in"
+
+
+async def test_a_failure_ends_the_work_and_says_so(world: World) -> None:
+    """Reconciling never raises; if it does, the lease must lapse."""
+    world.reconciler.problem = LookupError("a defect")
+    world.add(ONE)
+    assert world.worker.alive
+    with pytest.raises(ExceptionGroup) as told:
+        await world.worker.run()
+    assert told.group_contains(LookupError)
+    assert not world.worker.alive
+
+
+async def test_another_turn_begins_afresh_after_a_failure(world: World) -> None:
+    world.reconciler.problem = LookupError("a defect")
+    world.add(ONE)
+    with pytest.raises(ExceptionGroup):
+        await world.worker.run()
+    world.reconciler.problem = None
+    async with world.leading():
+        assert world.worker.alive
+        await world.until_looked_at(ONE, ONE)
+
+
+async def test_a_leader_without_a_pulse_is_not_alive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr("carillon.controller.worker.time", SimpleNamespace(monotonic=lambda: clock))
+    async with world.leading():
+        clock += PULSE_LOST_SECONDS - 0.1
+        assert world.worker.alive
+        clock += 0.2
+        assert not world.worker.alive, "the agenda has not had its turn for so long"
+        world.queue.add(ONE)
+        await asyncio.sleep(0.6)
+        assert world.worker.alive, "it had"
+    clock += 1000
+    assert world.worker.alive, "a standby has nothing to do"

@@ -1,0 +1,115 @@
+"""Backfill: due times of the past, run again because somebody said so (design 3.14)."""
+
+from typing import Any
+
+from carillon.engine.audit import verify
+from carillon.engine.decide import decide
+from carillon.engine.model import Run
+from carillon.engine.read import read_run
+from tests.unit.engine.builders import (
+    DEFINITION_UID,
+    EVERY_MINUTE,
+    HOURLY,
+    NAME,
+    NAMESPACE,
+    a_definition,
+    a_job,
+    a_run,
+    at,
+    conditions_after,
+    fired,
+    job_names,
+    outcome,
+    snapshot,
+    stamp,
+    status_after,
+)
+
+
+def backfill(due: str, phase: str = "", *, created: str = "12:30:00", **spec: Any) -> Run:
+    name = f"{NAME}-backfill-x-{int(at(due).timestamp())}"
+    steps = [{"name": "main", "job": name, "jobUID": f"uid-job-{name}"}] if phase == "Running" else []
+    owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": NAME, "uid": DEFINITION_UID}
+    return read_run(
+        {
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": f"uid-{name}",
+                "resourceVersion": "20",
+                "creationTimestamp": stamp(created),
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "scheduledJob": NAME,
+                "scheduledTime": stamp(due),
+                "trigger": {"type": "Backfill", "name": "t0"},
+                **spec,
+            },
+            "status": {"phase": phase, "steps": steps},
+        }
+    )
+
+
+def test_one_at_a_time_oldest_first_under_forbid() -> None:
+    definition = a_definition(HOURLY, handled="12:00")
+    newer, older = backfill("2026-03-01 10:00"), backfill("2026-03-01 09:00")
+    plan = decide(snapshot(definition, newer, older), at("12:30:01"))
+    assert len(job_names(plan)) == 1
+    assert outcome(plan, newer) == ("Queued", "WaitingForSlot")
+    assert outcome(plan, older) == ("", "")
+
+
+def test_all_at_once_under_allow() -> None:
+    definition = a_definition(HOURLY, handled="12:00", concurrency={"policy": "Allow"})
+    plan = decide(snapshot(definition, backfill("2026-03-01 10:00"), backfill("2026-03-01 09:00")), at("12:30:01"))
+    assert len(job_names(plan)) == 2
+
+
+def test_it_replaces_nobody() -> None:
+    definition = a_definition(HOURLY, handled="12:00", concurrency={"policy": "Replace"})
+    running = a_run("12:00", "Running")
+    plan = decide(snapshot(definition, running, a_job(running, active=1), backfill("2026-03-01 10:00")), at("12:30:01"))
+    assert outcome(plan, running)[0] == "Running"
+    assert job_names(plan) == []
+
+
+def test_it_is_free_of_the_deadline_and_leaves_the_watermark_alone() -> None:
+    definition = a_definition(HOURLY, handled="12:00", startingDeadlineSeconds=60)
+    plan = decide(snapshot(definition, backfill("2026-03-01 10:00")), at("12:30:01"))
+    assert len(job_names(plan)) == 1
+    assert status_after(plan, definition).triggers == definition.status.triggers
+
+
+def test_a_backfill_is_no_run_of_its_due_time() -> None:
+    definition = a_definition(EVERY_MINUTE, handled="11:59")
+    assert fired(decide(snapshot(definition, backfill("12:00", created="12:00:00")), at("12:00:01"))) == []  # Forbid
+    definition = a_definition(EVERY_MINUTE, handled="11:59", concurrency={"policy": "Allow"})
+    assert fired(decide(snapshot(definition, backfill("12:00", created="12:00:00")), at("12:00:01"))) == ["12:00:00"]
+
+
+def test_one_that_waits_makes_nothing_overdue() -> None:
+    definition = a_definition(HOURLY, handled="12:00")
+    first, second = backfill("2026-03-01 09:00", "Running"), backfill("2026-03-01 10:00")
+    plan = decide(snapshot(definition, first, a_job(first, active=1), second), at("12:40:00"))
+    assert conditions_after(plan, definition)["OnTime"][0] == "True"
+
+
+def test_a_due_time_that_lies_ahead_is_refused() -> None:
+    definition = a_definition(HOURLY, handled="12:00")
+    run = backfill("14:00")
+    assert outcome(decide(snapshot(definition, run), at("12:30:01")), run) == ("Skipped", "NotDue")
+
+
+def test_a_disabled_definition_refuses_it_unless_forced() -> None:
+    definition = a_definition(HOURLY, handled="12:00", suspend=True)
+    run, forced = backfill("2026-03-01 10:00"), backfill("2026-03-01 11:00", force=True)
+    plan = decide(snapshot(definition, run, forced), at("12:30:01"))
+    assert outcome(plan, run) == ("Skipped", "Disabled")
+    assert len(job_names(plan)) == 1
+
+
+def test_verify_takes_it_for_no_run_of_the_schedule() -> None:
+    definition = a_definition(HOURLY, handled="12:00", since="09:30", created="09:30")
+    findings = verify([definition], [backfill("10:00", "Running"), a_run("11:00"), a_run("12:00")], [], at("12:30"))
+    assert any("1 of 3 due times" in str(finding) for finding in findings)

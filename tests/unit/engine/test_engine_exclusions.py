@@ -1,0 +1,157 @@
+"""Excluded due times make no run and are told in skips; exclusions come from the definition and from Calendars."""
+
+from typing import Any
+
+import pytest
+
+from carillon.engine import plan as plans
+from carillon.engine.calendars import decide_calendar
+from carillon.engine.decide import decide
+from carillon.engine.model import Calendar, Definition
+from carillon.engine.read import read_calendar, read_definition
+from tests.unit.engine.builders import (
+    NAMESPACE,
+    a_definition,
+    a_run,
+    at,
+    conditions_after,
+    each,
+    fired,
+    handled,
+    raw_definition,
+    skipped,
+    snapshot,
+    status_after,
+)
+
+NOON_CLOSED: dict[str, Any] = {"windows": [{"cron": "0 12 * * *", "durationSeconds": 3600}]}
+
+
+def a_calendar(name: str = "office", **spec: Any) -> Calendar:
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "resourceVersion": "5", "generation": 2}
+    return read_calendar({"metadata": metadata, "spec": spec})
+
+
+def with_calendar(calendar: Calendar | None, *names: str) -> Definition:
+    calendars = {calendar.key.name: calendar} if calendar is not None else {}
+    return read_definition(raw_definition("*/30 * * * *", exclude={"calendars": list(names)}), calendars)
+
+
+def test_an_excluded_due_time_makes_no_run_and_is_told() -> None:
+    definition = a_definition("*/30 * * * *", handled="11:30", exclude=NOON_CLOSED)
+    plan = decide(snapshot(definition), at("12:00:00"))
+    assert fired(plan) == []
+    assert skipped(plan, definition) == ["t0 12:00:00 Excluded"]
+    assert handled(plan, definition) == {"t0": "12:00:00"}
+
+
+def test_the_first_one_after_it_fires() -> None:
+    definition = a_definition("*/30 * * * *", handled="12:30", exclude=NOON_CLOSED)
+    assert fired(decide(snapshot(definition), at("13:00:00"))) == ["13:00:00"]
+
+
+def test_neighbours_share_a_line() -> None:
+    first = a_definition("*/30 * * * *", handled="11:30", exclude=NOON_CLOSED)
+    status = status_after(decide(snapshot(first), at("12:00:00")), first)
+    second = a_definition("*/30 * * * *", exclude=NOON_CLOSED, status=status.model_dump(mode="json", by_alias=True))
+    assert skipped(decide(snapshot(second), at("12:30:00")), second) == ["t0 12:00:00-12:30:00 x2 Excluded"]
+
+
+def test_next_executions_leave_them_out() -> None:
+    definition = a_definition("*/30 * * * *", handled="11:30", exclude=NOON_CLOSED)
+    status = status_after(decide(snapshot(definition), at("11:45")), definition)
+    assert status.next_executions[0] == at("13:00")
+
+
+def test_after_a_downtime_the_newest_that_is_left_runs() -> None:
+    definition = a_definition("*/30 * * * *", handled="10:00", exclude=NOON_CLOSED)
+    plan = decide(snapshot(definition), at("12:45"))
+    assert fired(plan) == ["11:30:00"]
+    run = a_run("11:30", created="12:45:00")
+    plan = decide(snapshot(definition, run), at("12:45:01"))
+    assert sorted(skipped(plan, definition)) == [
+        "t0 10:30:00-11:00:00 x2 CatchUp",
+        "t0 12:00:00-12:30:00 x2 Excluded",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "closed"),
+    [
+        ({"dates": ["2026-03-10"]}, True),
+        ({"dates": ["2026-03-11"]}, False),
+        ({"holidays": [{"country": "FR"}]}, False),
+        (NOON_CLOSED, True),
+        ({}, False),
+    ],
+)
+def test_kinds(exclude: dict[str, Any], closed: bool) -> None:
+    definition = a_definition("0 12 * * *", handled="11:30", exclude=exclude)
+    assert fired(decide(snapshot(definition), at("12:00:00"))) == ([] if closed else ["12:00:00"])
+
+
+def test_a_holiday_is_a_civil_day_of_the_triggers_zone() -> None:
+    named = [{"name": "t0", "cron": "30 23 * * *", "timeZone": "America/New_York"}]
+    definition = a_definition(
+        triggers=named,
+        created="2026-07-01 00:00",
+        handled="2026-07-04 03:30",
+        exclude={"holidays": [{"country": "US"}]},
+    )
+    plan = decide(snapshot(definition), at("2026-07-05 03:30:00"))  # the evening of the 4th over there
+    assert fired(plan) == []
+    assert skipped(plan, definition) == ["t0 2026-07-05 03:30:00 Excluded"]
+
+
+class TestCalendars:
+    def test_its_exclusions_are_added(self) -> None:
+        definition = with_calendar(a_calendar(**NOON_CLOSED), "office")
+        assert definition.invalid == ""
+        closed = definition.triggers[0].closed
+        assert closed is not None
+        assert closed.at(at("12:15")) is not None
+
+    def test_one_that_is_missing_makes_the_definition_invalid(self) -> None:
+        definition = with_calendar(None, "office")
+        assert definition.invalid == (
+            "spec.exclude.calendars[0]: there is no Calendar office in namespace files; create it, or remove it"
+        )
+        plan = decide(snapshot(definition), at("12:00:00"))
+        assert fired(plan) == []
+        assert conditions_after(plan, definition)["Ready"] == ("False", "InvalidSpec")
+
+    def test_so_does_one_that_is_wrong(self) -> None:
+        wrong = a_calendar(holidays=[{"country": "XX"}])
+        definition = with_calendar(wrong, "office")
+        assert "spec.exclude.calendars[0]: Calendar office is not valid: spec.holidays[0]: " in definition.invalid
+
+    @pytest.mark.parametrize(
+        ("spec", "status", "reason"),
+        [(NOON_CLOSED, "True", "Accepted"), ({"dates": ["2026-02-30"]}, "False", "InvalidSpec")],
+    )
+    def test_its_status_says_so(self, spec: dict[str, Any], status: str, reason: str) -> None:
+        plan = decide_calendar(a_calendar(**spec), used_by=3, now=at("12:00:00.5"))
+        (write,) = each(plan, plans.WriteCalendarStatus)
+        ready = write.status["conditions"][0]
+        assert (ready["status"], ready["reason"], write.status["usedBy"]) == (status, reason, 3)
+        assert len(each(plan, plans.Emit)) == (status == "False")
+
+    def test_once(self) -> None:
+        calendar = a_calendar(**NOON_CLOSED)
+        (write,) = each(decide_calendar(calendar, used_by=3, now=at("12:00:00")), plans.WriteCalendarStatus)
+        metadata = {"name": "office", "namespace": NAMESPACE, "uid": "u", "resourceVersion": "6", "generation": 2}
+        written = read_calendar({"metadata": metadata, "spec": NOON_CLOSED, "status": write.status})
+        assert decide_calendar(written, used_by=3, now=at("13:00:00")).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("exclude", "words"),
+    [
+        ({"dates": ["2026-02-30"]}, "spec.exclude.dates[0]: "),
+        ({"holidays": [{"country": "FRA", "subdivision": "nowhere"}]}, "spec.exclude.holidays[0]: "),
+        ({"windows": [{"cron": "61 * * * *", "durationSeconds": 60}]}, "spec.exclude.windows[0]: "),
+        ({"windows": [{"cron": "0 8 * * *", "durationSeconds": 60, "timeZone": "Europe/Pari"}]}, "Europe/Paris"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_field(exclude: dict[str, Any], words: str) -> None:
+    assert words in a_definition("0 12 * * *", exclude=exclude).invalid
