@@ -228,11 +228,17 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
     ),
     "periodic run without its due time": (
         job_run(trigger={"type": "Periodic"}),
-        ["spec.scheduledTime:", "set the due time of the Periodic run, or leave trigger out for a manual run"],
+        [
+            "spec.scheduledTime:",
+            "set the due time of the Periodic or Backfill run, or leave trigger out for a manual run",
+        ],
     ),
     "manual run with a due time": (
         job_run(scheduledTime=EVE),
-        ["spec.scheduledTime:", "remove it; a Manual run starts now, and only Periodic runs have a due time"],
+        [
+            "spec.scheduledTime:",
+            "remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
+        ],
     ),
     "due time without offset": (
         job_run(trigger={"type": "Periodic"}, scheduledTime="2026-12-24T18:00:00"),
@@ -435,6 +441,7 @@ def test_defaults_are_filled_in_and_nulls_are_not_kept(api: Api) -> None:
         "suspend": False,
         "autoStart": False,
         "triggers": [DAILY],
+        "catchUp": {"policy": "Latest", "limit": 10},
         "concurrency": {"policy": "Forbid"},
         "history": {"succeeded": 3, "failed": 3},
     }

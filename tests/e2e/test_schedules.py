@@ -1,6 +1,7 @@
 """Exclusions and Calendars, missed due times and backfills, with real Jobs."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from tests.e2e.api import Api, condition
@@ -102,5 +103,5 @@ def test_a_backfill_runs_in_the_order_of_its_due_times(api: Api, namespace: str)
         assert api.until_finished(namespace, f"fill-backfill-{day}", seconds=60)["phase"] == "Succeeded"
     starts = [api.get("jobruns", namespace, f"fill-backfill-{day}")["status"] for day in (3, 1, 2)]
     later = sorted(starts, key=lambda status: str(status["startTime"]))
-    for before, after in zip(later, later[1:], strict=False):
+    for before, after in pairwise(later):
         assert instant(after["startTime"]) >= instant(before["completionTime"]), "Forbid holds for a backfill"

@@ -141,7 +141,7 @@ class Executor:
             case plans.SuspendCronJob() | plans.DeleteCronJob():
                 await self._native.look_up(key)
             case plans.WriteCalendarStatus():
-                await self._read_again_calendar(CalendarKey(key.namespace, key.name))
+                await self.read_calendar(CalendarKey(key.namespace, key.name))
             case _:
                 pass
 
@@ -172,7 +172,8 @@ class Executor:
             # It may have gone with its definition, which may have been made anew under the same name.
             await self._look_up_definition(key)
 
-    async def _read_again_calendar(self, key: CalendarKey) -> None:
+    async def read_calendar(self, key: CalendarKey) -> None:
+        """Ask the API server itself for a Calendar: the watches of kinds are not in step."""
         try:
             self._store.put_calendar(await self._client.get(CALENDARS, key.namespace, key.name))
         except ApiError as error:

@@ -118,6 +118,8 @@ class Reconciler:
             await self._executor.look_for(key, self._unanswered[key][-1])
             self._unanswered[key].pop()
         self._unanswered.pop(key, None)
+        for calendar in self._store.missing_calendars(key):
+            await self._executor.read_calendar(calendar)
         for _ in range(ROUNDS):
             plan = decide(self._store.snapshot(key), self._clock())
             self._agenda.set(key, plan.wake_at)

@@ -215,6 +215,14 @@ class Store:
         """Every Calendar."""
         return list(self._calendar_keys.values())
 
+    def missing_calendars(self, key: Key) -> list[CalendarKey]:
+        """The Calendars that a definition names and of which no watch has told (yet)."""
+        family = self._families.get(key)
+        if family is None or family.definition is None:
+            return []
+        known = self._calendars.get(key.namespace, {})
+        return [CalendarKey(key.namespace, name) for name in _calendars_of(family.definition) if name not in known]
+
     def users_of(self, key: CalendarKey) -> list[Definition]:
         """The definitions that name a Calendar."""
         return [

@@ -55,7 +55,7 @@ def _read_places() -> dict[str, list[str]]:
 
 
 PLACES = _read_places()
-"""Zones by the last part of their name, in lower case. Read at import: the first refusal would wait ten milliseconds."""
+"""Zones by the last part of their name, in lower case. Read at import: the first refusal would wait for it (10 ms)."""
 
 
 @lru_cache(maxsize=256)

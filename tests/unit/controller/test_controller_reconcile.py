@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,7 +19,7 @@ from carillon.controller.reconcile import (
 from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
-from carillon.engine.model import Key, TemplateCheck
+from carillon.engine.model import CalendarKey, Key, TemplateCheck
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from tests.unit.engine.builders import EVERY_MINUTE, NAMESPACE, Body, at, raw_definition
 
@@ -41,6 +41,7 @@ class FakeExecutor:
         self.refreshed: list[str] = []
         self.told: list[Key] = []
         self.effective = True
+        self.office: dict[str, Any] | None = None
 
     async def execute(self, key: Key, action: plans.Action) -> None:
         self.done.append((key, type(action).__name__))
@@ -55,6 +56,11 @@ class FakeExecutor:
                 metadata = {**raw["metadata"], "resourceVersion": version}
                 self.raws[key] = {**raw, "metadata": metadata, "status": action.status}
                 self._store.put_definition(self.raws[key])
+
+    async def read_calendar(self, key: CalendarKey) -> None:
+        self.done.append((Key(key.namespace, key.name), "ReadCalendar"))
+        if self.office is not None:
+            self._store.put_calendar(self.office)
 
     async def refresh(self, key: Key, action: plans.Action) -> None:
         self.refreshed.append(type(action).__name__)
@@ -252,6 +258,26 @@ class TestUrgency:
         world.queue.add(POISON, urgent=True)
         world.executor.fail = lambda _key, _action: None
         assert (await world.reconcile(GOOD))[0] == "CreateRun"
+
+
+class TestCalendars:
+    async def test_one_that_no_watch_has_told_of_is_asked_for_before_it_counts_as_missing(self, world: World) -> None:
+        metadata = {"namespace": GOOD.namespace, "name": "office", "uid": "u", "resourceVersion": "5"}
+        world.executor.office = {"metadata": metadata, "spec": {"dates": ["2026-03-10"]}}
+        raw = raw_definition(EVERY_MINUTE, name=GOOD.name, uid="uid-good", exclude={"calendars": ["office"]})
+        world.executor.raws[GOOD] = raw
+        world.store.put_definition(raw)
+        assert (await world.reconcile(GOOD))[:2] == ["ReadCalendar", "CheckTemplate"]
+        definition = world.store.snapshot(GOOD).definition
+        assert definition is not None
+        assert definition.invalid == ""
+
+    async def test_its_status_is_written_once(self, world: World) -> None:
+        metadata = {"namespace": GOOD.namespace, "name": "office", "uid": "u", "resourceVersion": "5"}
+        world.store.put_calendar({"metadata": metadata, "spec": {"dates": ["2026-13-10"]}})
+        key = CalendarKey(GOOD.namespace, "office")
+        await world.reconciler.reconcile(key)
+        assert [name for _, name in world.executor.done[:2]] == ["WriteCalendarStatus", "Emit"]
 
 
 class TestStaleNotes:

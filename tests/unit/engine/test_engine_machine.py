@@ -19,7 +19,12 @@ WINDOWS = (
     {"cron": "*/7 * * * *", "durationSeconds": 130},
     {"cron": "2 12 * * *", "durationSeconds": 240},
 )
-EXCLUSIONS: tuple[dict[str, Any], ...] = ({}, {"windows": [WINDOWS[0]]}, {"windows": [*WINDOWS]}, {"dates": ["2026-03-11"]})
+EXCLUSIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"windows": [WINDOWS[0]]},
+    {"windows": [*WINDOWS]},
+    {"dates": ["2026-03-11"]},
+)
 
 trigger_lists = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(CRONS), max_size=2)
 jitters = st.sampled_from((None, None, 5, 45))
