@@ -142,7 +142,13 @@ def test_somebody_elses_cronjob_is_not_touched(api: Api, namespace: str) -> None
     [
         ({"triggers": []}, "backend: CronJob takes exactly one trigger, a cron"),
         ({"triggers": [{"name": "l", "cron": "0 0 L * *"}]}, "a CronJob takes five fields without L, # and H"),
-        ({"autoStart": True}, "a CronJob does not know it; remove it, or use backend: Operator"),
+        ({"autoStart": True}, "a CronJob does not know autoStart; remove it, or use backend: Operator"),
+        ({"exclude": {"dates": ["2026-12-24"]}}, "a CronJob does not know exclude"),
+        ({"catchUp": {"policy": "Skip"}}, "a CronJob does not know catchUp"),
+        (
+            {"triggers": [{"name": "j", "cron": "0 0 * * *", "jitterSeconds": 30}]},
+            "a CronJob does not know jitterSeconds",
+        ),
     ],
 )
 def test_what_needs_more_is_refused_at_apply(api: Api, namespace: str, spec: Manifest, words: str) -> None:

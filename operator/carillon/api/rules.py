@@ -118,12 +118,37 @@ SCHEDULED_JOB_RULES = (
         message=f"{NATIVE_CRON_CURE}, or use backend: Operator",
         field_path=".triggers",
     ),
-    Rule(
-        path="spec",
-        rule=f"{_OPERATOR} || !has(self.autoStart) || !self.autoStart",
-        message="a CronJob does not know it; remove it, or use backend: Operator",
-        field_path=".autoStart",
-        reason="FieldValueForbidden",
+    *(
+        Rule(
+            path="spec",
+            rule=f"{_OPERATOR} || {absent}",
+            message=f"a CronJob does not know {field}; remove it, or use backend: Operator",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field, absent in (
+            ("autoStart", "!has(self.autoStart) || !self.autoStart"),
+            (
+                "exclude",
+                "!has(self.exclude) || ("
+                + " && ".join(
+                    f"(!has(self.exclude.{part}) || self.exclude.{part}.size() == 0)"
+                    for part in ("calendars", "holidays", "dates", "windows")
+                )
+                + ")",
+            ),
+            ("catchUp", "!has(self.catchUp) || !has(self.catchUp.policy) || self.catchUp.policy == 'Latest'"),
+        )
+    ),
+    *(
+        Rule(
+            path="spec",
+            rule=f"{_OPERATOR} || !has(self.triggers) || !self.triggers.exists(t, has(t.{field}))",
+            message=f"a CronJob does not know {field}; remove it, or use backend: Operator",
+            field_path=".triggers",
+            reason="FieldValueForbidden",
+        )
+        for field in ("jitterSeconds", "startAt", "endAt")
     ),
     Rule(
         path="spec.triggers.items",

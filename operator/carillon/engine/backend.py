@@ -21,10 +21,11 @@ from carillon.schedule.runonce import RunOnce
 
 OR_OPERATOR = "or use backend: Operator"
 _POLICIES = ("Allow", "Forbid", "Replace")
+_CATCH_UP = "Latest"
+"""What the CronJob controller does after a downtime: it starts the newest due time, within the deadline."""
 _NOT_NATIVE = (
     "auto_start",
     "exclude",
-    "catch_up",
     "suspend_until",
     "retry",
     "parameters",
@@ -53,6 +54,8 @@ def backend_problem(spec: ScheduledJobSpec, triggers: Sequence[PlannedTrigger]) 
     policy = spec.concurrency.policy.value
     if policy not in _POLICIES:
         return f"spec.concurrency.policy: found {policy}; a CronJob knows {', '.join(_POLICIES)}; {OR_OPERATOR}"
+    if (found := spec.catch_up.policy.value) != _CATCH_UP:
+        return f"spec.catchUp.policy: found {found}; a CronJob knows {_CATCH_UP} alone; use that, {OR_OPERATOR}"
     for part, names, path in (
         (spec, _NOT_NATIVE, "spec"),
         (spec.concurrency, _NOT_NATIVE_CONCURRENCY, "spec.concurrency"),

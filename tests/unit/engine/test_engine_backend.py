@@ -93,6 +93,25 @@ def test_clock_changes_are_met_as_the_cronjob_does(trigger: dict[str, Any], take
             {"triggers": [{"name": "a", "interval": "R/2026-01-01T03:00:00Z/P1D"}]},
             "spec.triggers: found interval; backend: CronJob takes exactly one, a cron",
         ),
+        (
+            {"catchUp": {"policy": "All"}},
+            "spec.catchUp.policy: found All; a CronJob knows Latest alone; use that, or use backend: Operator",
+        ),
+        (
+            {"exclude": {"dates": ["2026-12-24"]}},
+            "spec.exclude: a CronJob does not know it; remove it, or use backend: Operator",
+        ),
+        *(
+            (
+                {"triggers": [{"name": "t0", "cron": "0 3 * * *", **field}]},
+                f"spec.triggers[0].{next(iter(field))}: a CronJob does not know it; remove it, or use backend: Operator",
+            )
+            for field in (
+                {"jitterSeconds": 30},
+                {"startAt": "2026-01-01T00:00:00Z"},
+                {"endAt": "2027-01-01T00:00:00Z"},
+            )
+        ),
         ({"autoStart": True}, "spec.autoStart: a CronJob does not know it; remove it, or use backend: Operator"),
     ],
 )
