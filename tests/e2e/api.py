@@ -26,6 +26,7 @@ GROUPS = {
     "jobruns": CARILLON,
     "calendars": CARILLON,
     "jobs": BATCH,
+    "cronjobs": BATCH,
     "pods": CORE,
     "events": CORE,
     "namespaces": CORE,

@@ -24,6 +24,31 @@ INTERVAL_SHAPE = r"(?i)^\s*R[0-9]*/[^/]+/[^/]+$"
 INSTANT_SHAPE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.,]+([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 
 
+def _native_cron() -> str:
+    """A regular expression of what robfig/cron v3, and so a CronJob, reads: `@every` aside, whose due times count from
+    a moment that only the CronJob controller knows."""
+    months, days = "jan feb mar apr may jun jul aug sep oct nov dec", "mon tue wed thu fri sat"
+    fields = []
+    for value, end in (
+        ("[0-9]+", "[0-9]+"),
+        ("[0-9]+", "[0-9]+"),
+        ("[0-9]+", "[0-9]+"),
+        (f"[0-9]+|{months.replace(' ', '|')}", f"[0-9]+|{months.replace(' ', '|')}"),
+        # Sunday is 0, and ends no range that begins with another day.
+        (f"0*[0-6]|sun|{days.replace(' ', '|')}", f"0*[0-6]|{days.replace(' ', '|')}"),
+    ):
+        item = f"([*?]|({value})(-({end}))?)(/[0-9]+)?"
+        fields.append(f"{item}(,{item})*")
+    plain, macros = r"\s+".join(fields), _MACROS.replace(" ", "|")
+    return rf"(?i)^\s*({plain}|@({macros}))\s*$"
+
+
+NATIVE_CRON_SHAPE = _native_cron()
+NATIVE_CRON_CURE = (
+    "a CronJob takes five fields without L, # and H, with Sunday as 0, or a macro but @every; write such a cron"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One entry of x-kubernetes-validations, at a path below the root of the object (`items` enters a list)."""
@@ -62,6 +87,7 @@ def _found_kinds() -> str:
     return " + ".join(parts)
 
 
+_OPERATOR = "!has(self.backend) || self.backend != 'CronJob'"
 _RESTART_POLICY = "self.spec.template.spec.restartPolicy"
 
 SCHEDULED_JOB_RULES = (
@@ -78,6 +104,51 @@ SCHEDULED_JOB_RULES = (
         path="spec.autoStart",
         rule="self == oldSelf",
         message="spec.autoStart can only be set at creation; create a new ScheduledJob or a JobRun instead",
+    ),
+    Rule(
+        path="spec",
+        rule=f"{_OPERATOR} || (has(self.triggers) && self.triggers.size() == 1 && has(self.triggers[0].cron))",
+        message="backend: CronJob takes exactly one trigger, a cron; leave that, or use backend: Operator",
+        field_path=".triggers",
+    ),
+    Rule(
+        path="spec",
+        rule=f"{_OPERATOR} || !has(self.triggers) || "
+        f"self.triggers.all(t, !has(t.cron) || t.cron.matches(r'{NATIVE_CRON_SHAPE}'))",
+        message=f"{NATIVE_CRON_CURE}, or use backend: Operator",
+        field_path=".triggers",
+    ),
+    *(
+        Rule(
+            path="spec",
+            rule=f"{_OPERATOR} || {absent}",
+            message=f"a CronJob does not know {field}; remove it, or use backend: Operator",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field, absent in (
+            ("autoStart", "!has(self.autoStart) || !self.autoStart"),
+            (
+                "exclude",
+                "!has(self.exclude) || ("
+                + " && ".join(
+                    f"(!has(self.exclude.{part}) || self.exclude.{part}.size() == 0)"
+                    for part in ("calendars", "holidays", "dates", "windows")
+                )
+                + ")",
+            ),
+            ("catchUp", "!has(self.catchUp) || !has(self.catchUp.policy) || self.catchUp.policy == 'Latest'"),
+        )
+    ),
+    *(
+        Rule(
+            path="spec",
+            rule=f"{_OPERATOR} || !has(self.triggers) || !self.triggers.exists(t, has(t.{field}))",
+            message=f"a CronJob does not know {field}; remove it, or use backend: Operator",
+            field_path=".triggers",
+            reason="FieldValueForbidden",
+        )
+        for field in ("jitterSeconds", "startAt", "endAt")
     ),
     Rule(
         path="spec.triggers.items",

@@ -42,6 +42,13 @@ class DaylightSavingPolicy(StrEnum):
     WALL_CLOCK = "WallClock"
 
 
+class Backend(StrEnum):
+    """Who fires the due times: the operator, or the CronJob controller of Kubernetes (design 3.13)."""
+
+    OPERATOR = "Operator"
+    CRON_JOB = "CronJob"
+
+
 class Trigger(ApiModel):
     """One reason to run: a name, and exactly one of cron, interval and at."""
 
@@ -196,6 +203,11 @@ class ScheduledJobSpec(ApiModel):
         "No limit when empty.",
     )
     history: History = Field(default=History(), description="How many finished JobRuns are kept.")
+    backend: Backend = Field(
+        default=Backend.OPERATOR,
+        description="Who fires. Operator (default). CronJob: a CronJob of the same name is kept for a single plain "
+        "cron, so that it goes on while the operator is away; best effort, its due times are not accounted for.",
+    )
     job_template: dict[str, Any] = Field(
         description="The Job to make for each run, as in a CronJob (batch/v1 JobTemplateSpec). An existing "
         "CronJob's jobTemplate can be copied here as it is.",
@@ -320,6 +332,7 @@ class ScheduledJobStatus(StatusModel):
         default=(),
         max_length=8,
         description="Ready: the definition is accepted. Stalled: it is not, and only an edit helps. LastRunSucceeded: "
-        "how the last run ended. OnTime: False while a due run has not started.",
+        "how the last run ended. OnTime: False while a due run has not started. NativeBackend: with backend: CronJob "
+        "only; True while the CronJob is in place.",
         json_schema_extra=keyed_by("type"),
     )

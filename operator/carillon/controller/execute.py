@@ -12,6 +12,7 @@ import structlog
 from carillon.api.base import API_VERSION
 from carillon.api.conditions import Condition
 from carillon.controller.metrics import Metrics
+from carillon.controller.native import NativeExecutor
 from carillon.controller.store import Object, Store
 from carillon.engine import plan as plans
 from carillon.engine import pods
@@ -50,6 +51,7 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
         self._last_words = last_words
+        self._native = NativeExecutor(client=client, store=store, clock=clock)
 
     async def execute(self, key: Key, action: plans.Action) -> None:
         """Carry out one action.
@@ -87,6 +89,14 @@ class Executor:
                 self._store.put_definition(
                     await self._client.replace(SCHEDULED_JOBS, key.namespace, key.name, body, subresource="status")
                 )
+            case (
+                plans.LookUpCronJob()
+                | plans.ApplyCronJob()
+                | plans.SuspendCronJob()
+                | plans.DeleteCronJob()
+                | plans.AdoptJob()
+            ):
+                await self._native.execute(key, action)
             case plans.WriteCalendarStatus():
                 body = _status_body("Calendar", key.namespace, key.name, action.resource_version, action.status)
                 self._store.put_calendar(
@@ -128,6 +138,8 @@ class Executor:
                 await self._look_up_definition(key)
             case plans.WriteRunStatus() | plans.AdoptRun():
                 await self._read_again_run(key, action.name)
+            case plans.SuspendCronJob() | plans.DeleteCronJob():
+                await self._native.look_up(key)
             case plans.WriteCalendarStatus():
                 await self.read_calendar(CalendarKey(key.namespace, key.name))
             case _:

@@ -31,7 +31,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
-from carillon.kube.resources import CALENDARS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -122,6 +122,25 @@ class Operator:
                 namespace,
                 label_selector=keys.RUN_UID_LABEL,
                 on_object=store.put_job,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
+            ),
+            Follower(
+                self._client,
+                JOBS,
+                namespace,
+                # Those of the native backend, until they are tied to a JobRun, and on.
+                label_selector=keys.NATIVE_LABEL,
+                on_object=store.put_job,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._begin_anew,
+            ),
+            Follower(
+                self._client,
+                CRON_JOBS,
+                namespace,
+                label_selector=keys.NATIVE_LABEL,
+                on_object=store.put_cron_job,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
                 on_back=self._begin_anew,
             ),

@@ -170,6 +170,7 @@ class Reconciler:
 
     def _expire_notes(self, key: Key) -> None:
         """Drop what may have changed since it was looked up."""
+        self._store.forget_cron_job(key, unwatched=True)
         notes = self._store.notes_of(key)
         if notes is None:
             return
@@ -177,7 +178,7 @@ class Reconciler:
         if notes.unwatched_jobs and (looked is None or self._clock() - looked >= UNWATCHED_INTERVAL):
             self._unwatched_looked_up[key] = self._clock()
             self._store.forget_unwatched(key)
-        notes.definition_absent = False
+        notes.definition_absent = notes.cron_job_absent = False
         for uid in [uid for uid, report in notes.pods.items() if report.remaining]:
             del notes.pods[uid]
         checked = notes.template_checked_at

@@ -18,6 +18,7 @@ from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     Calendar,
     CalendarKey,
+    CronJob,
     Definition,
     Job,
     Key,
@@ -31,7 +32,7 @@ from carillon.engine.model import (
 )
 from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
-from carillon.engine.read import NO_CALENDARS, read_calendar, read_definition, read_job, read_run
+from carillon.engine.read import NO_CALENDARS, read_calendar, read_cron_job, read_definition, read_job, read_run
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -56,6 +57,9 @@ class Notes:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     deleted_runs: dict[str, Run] = field(default_factory=dict)
     pods_refused: dict[str, str] = field(default_factory=dict)
+    cron_job_absent: bool = False
+    cron_job_applied: str = ""
+    cron_job_refused: Refusal | None = None
 
     def forget(self, *uids: str) -> None:
         """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
@@ -80,6 +84,9 @@ class Notes:
             refusals=dict(self.refusals),
             deleted_runs=tuple(self.deleted_runs.values()),
             pods_refused=dict(self.pods_refused),
+            cron_job_absent=self.cron_job_absent,
+            cron_job_applied=self.cron_job_applied,
+            cron_job_refused=self.cron_job_refused,
         )
 
 
@@ -91,10 +98,11 @@ class _Family:
     runs: dict[str, Run] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     notes: Notes | None = None
+    cron_job: CronJob | None = None
 
     @property
     def empty(self) -> bool:
-        return self.definition is None and not self.runs and not self.jobs
+        return self.definition is None and not self.runs and not self.jobs and self.cron_job is None
 
 
 class Store:
@@ -145,6 +153,7 @@ class Store:
             runs=tuple(family.runs.values()),
             jobs=tuple(family.jobs.values()),
             observations=family.notes.freeze() if family.notes is not None else Observations(),
+            cron_job=family.cron_job,
         )
 
     def notes(self, key: Key) -> Notes:
@@ -178,6 +187,8 @@ class Store:
             self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
             family.notes.definition_absent = False
+            if known is not None and known.generation != definition.generation:
+                family.notes.cron_job_refused = None
         self._note(raw, definition.key)
 
     def put_calendar(self, raw: Object) -> None:
@@ -257,7 +268,7 @@ class Store:
         if self._stale(raw):
             return
         job = read_job(raw)
-        if not job.run_uid:
+        if not (job.run_uid or job.native_of):
             return
         # The owner says whose it is; the label is for the first look, when the run may not have been listed yet.
         key = self._keys.get(job.uid) or self._keys.get(job.run_uid)
@@ -268,11 +279,34 @@ class Store:
             self._put_job(job, key)
             self._note(raw, key)
 
+    def put_cron_job(self, raw: Object) -> None:
+        """Take in a CronJob that carries our label; it bears the name of its definition."""
+        if not self._stale(raw):
+            self.put_found_cron_job(raw)
+            self._changed(self._keys[raw["metadata"]["uid"]])
+
+    def put_found_cron_job(self, raw: Object) -> None:
+        """Take in a CronJob that a look-up or an apply has found, perhaps one that no watch tells of."""
+        metadata = raw["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
+        self._families.setdefault(key, _Family()).cron_job = read_cron_job(raw)
+        self._buried.pop(metadata["uid"], None)
+        self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
+        self._keys[metadata["uid"]] = key
+
+    def forget_cron_job(self, key: Key, *, unwatched: bool = False) -> None:
+        """Forget the CronJob of the name; `unwatched`: only if no watch tells of it, so that it is looked up again."""
+        family = self._families.get(key)
+        if family is not None and family.cron_job is not None and not (unwatched and family.cron_job.label_uid):
+            self._versions.pop(family.cron_job.uid, None)
+            self._keys.pop(family.cron_job.uid, None)
+            family.cron_job = None
+
     def put_found_job(self, raw: Object, key: Key) -> None:
         """Take in a Job that a look-up has found although the watch does not have it (any more)."""
         job = read_job(raw)
         self._buried.pop(job.uid, None)
-        if keys.RUN_UID_LABEL not in (raw["metadata"].get("labels") or {}):
+        if not {keys.RUN_UID_LABEL, keys.NATIVE_LABEL} & (raw["metadata"].get("labels") or {}).keys():
             # Somebody took away the label that the watch selects on: it has to be looked up again and again.
             self.notes(key).unwatched_jobs.add(job.uid)
         self._put_job(job, key)
@@ -341,6 +375,8 @@ class Store:
         if family.definition is not None and family.definition.uid == uid:
             self._tell_calendars(family.definition)
             family.definition = None
+        if family.cron_job is not None and family.cron_job.uid == uid:
+            family.cron_job = None
         run = family.runs.pop(uid, None)
         job = family.jobs.get(uid)
         owner = family.runs.get(job.run_uid) if job is not None else None

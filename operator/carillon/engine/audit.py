@@ -10,6 +10,7 @@ from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import TriggerStatus
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
+from carillon.engine.native import kept_time
 from carillon.engine.skips import SKIP_LINES, schedule_of
 from carillon.engine.triggers import bound, bound_to, names_instant, starts_at
 
@@ -46,7 +47,11 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
     findings += [
         Finding(f"Job {job.namespace}/{job.name}", "its JobRun is gone, and it is not finished")
         for job in jobs
-        if job.run_uid not in run_uids and not job.finished and not job.deleting and now - job.created > STUCK_AFTER
+        if job.run_uid not in run_uids
+        and not job.native_of
+        and not job.finished
+        and not job.deleting
+        and now - job.created > STUCK_AFTER
     ]
     return findings
 
@@ -59,8 +64,8 @@ def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> l
         return []
     if definition.status.observed_generation < definition.generation:
         return [Finding(subject, f"generation {definition.generation} was not looked at; is an operator running?")]
-    if definition.suspended:
-        return []
+    if definition.suspended or kept_time(definition):
+        return []  # nothing is due, or the CronJob controller keeps the time (design 3.13)
     marks = {mark.name: mark for mark in definition.status.triggers}
     findings: list[Finding] = []
     periodic = (run for run in runs if run.spec.trigger.type is TriggerType.PERIODIC)

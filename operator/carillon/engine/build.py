@@ -75,7 +75,7 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
         due = rfc3339(run.spec.scheduled_time)
         annotations[keys.SCHEDULED_TIME_ANNOTATION] = due
         environment.append({"name": keys.SCHEDULED_TIME_ENVIRONMENT, "value": due})
-    body = _from_template(
+    body = from_template(
         definition.spec,
         labels={**labels, keys.RUN_UID_LABEL: run.uid},
         annotations=annotations,
@@ -93,7 +93,7 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
 def trial_job_body(definition: Definition) -> Body:
     """Build the Job that is only ever dry-run, to learn whether the API server accepts the template."""
     assert definition.spec is not None
-    body = _from_template(
+    body = from_template(
         definition.spec,
         labels=run_labels(definition.key.name, definition.spec.class_, TriggerType.MANUAL),
         annotations={},
@@ -112,9 +112,10 @@ def own_time_limit(spec: ScheduledJobSpec) -> int | None:
     return timeout_seconds if timeout_seconds <= given_seconds else None
 
 
-def _from_template(
+def from_template(
     spec: ScheduledJobSpec, *, labels: dict[str, str], annotations: dict[str, str], environment: list[Body]
 ) -> Body:
+    """Build a Job, without its name and owner, from the definition's template."""
     template = spec.job_template
     job_spec = copy.deepcopy(template.get("spec") or {})
     # The JobRun owns the Job, and history prunes both: a Job that went by itself could not tell how it ended (0001).

@@ -62,7 +62,7 @@ def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:
         periodic = run.spec.trigger.type is TriggerType.PERIODIC
         for job in by_run.get(run.uid, ()):
             ours = job.uid in recorded if recorded else job.name in job_names(run.name, run.uid, periodic=periodic)
-            if ours:
+            if ours or (run.native_job is not None and run.native_job.uid == job.uid):
                 found[run.uid] = job
     return found
 

@@ -6,12 +6,12 @@ one covers it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
-from carillon.engine import build, names
+from carillon.engine import build, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
 from carillon.engine.due import Due, Resolution, nothing, pass_over, resolve
@@ -54,6 +54,7 @@ class _Draft:
     run_writes: list[Action] = field(default_factory=list)
     stops: list[Action] = field(default_factory=list)
     definition_writes: list[Action] = field(default_factory=list)
+    native: list[Action] = field(default_factory=list)
     prunes: list[Action] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
     statuses: dict[str, JobRunStatus] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class _Draft:
             *self.run_writes,
             *self.stops,
             *self.definition_writes,
+            *self.native,
             *self.prunes,
         )
         return Plan(actions=actions, wake_at=min(self.wakes, default=None))
@@ -109,9 +111,13 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     observations = snapshot.observations
     runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
-    jobs = jobs_of(runs, snapshot.jobs)
+    backend = native.consider(snapshot, definition, now)
+    draft.native += [*nativeruns.record(definition, snapshot.jobs, runs, observations), *backend.actions]
+    runs = nativeruns.presumed(definition, runs, snapshot.jobs)
+    all_jobs = nativeruns.matched(snapshot.jobs, runs)
+    jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
-    held = holders(runs, snapshot.jobs, observations)
+    held = holders(runs, all_jobs, observations)
     catching_up = {run.uid for run in runs if run.uid in held and is_missed(run, definition)}
     slots = Slots(policy, dict(held), catching_up)
 
@@ -120,14 +126,18 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run = _auto_start(definition, runs, draft, now)
     busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
-    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, now)
+    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, now)
     draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
+    if resolution.fire:
+        backend = replace(backend, condition=None)  # the backend does not change before these have their runs
 
     verdict = None if definition.invalid else template_verdict(definition, observations)
     if not definition.invalid and verdict is None:
         draft.lookups.append(CheckTemplate(definition.generation, build.trial_job_body(definition)))
     if verdict:
         draft.wakes.append(second(now) + TEMPLATE_RECHECK)
+    draft.lookups += [backend.look_up] if backend.look_up is not None else []
+    draft.wakes += [backend.wake_at] if backend.wake_at is not None else []
 
     persisted = definition.status
     for run in runs:
@@ -143,6 +153,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
         observations=observations,
+        backend=backend,
         now=second(now),
     )
     if unrecorded(status, currents):
@@ -153,7 +164,11 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.definition_writes += announce_skips(definition, resolution.skips)
         draft.definition_writes += announce_state(definition, status)
     history = definition.spec.history if definition.spec is not None else History()
-    draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(runs, history, persisted, definition)]
+    draft.prunes += [
+        DeleteRun(run.name, run.uid)
+        for run in expired(runs, history, persisted, definition)
+        if not nativeruns.untied(run, snapshot.jobs)
+    ]
     if resolution.next_due is not None:
         draft.wakes.append(resolution.next_due)
 
@@ -180,6 +195,7 @@ def _start_waiting(
     """Start, queue or refuse the runs that have no Job; returns the UIDs of the runs that a newer one replaces."""
     replaced: set[str] = set()
     waiting = [run for run in runs if not (run.finished or run.deleting or run.job_made or run.uid in jobs)]
+    waiting = [run for run in waiting if run.native_job is None]
     if definition.spec is None:
         for run in waiting:
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
@@ -259,7 +275,7 @@ def _auto_start(definition: Definition, runs: Sequence[Run], draft: _Draft, now:
 
 
 def _due_times(
-    definition: Definition, runs: Sequence[Run], busy: bool, now: datetime
+    definition: Definition, runs: Sequence[Run], busy: bool, backend: native.Native, now: datetime
 ) -> tuple[Resolution, datetime | None]:
     """Resolve the due times up to now, and say since when the definition is suspended."""
     marks = watermarks(definition, now)
@@ -270,6 +286,11 @@ def _due_times(
     }
     since = definition.status.suspended_since
     was_invalid = any(c.type == "Ready" and c.reason == INVALID_SPEC for c in definition.status.conditions)
+    if backend.keeps_time:
+        suspended_since = (since or second(now)) if definition.suspended else None
+        return native.resolution(definition, marks, now), suspended_since
+    if backend.counts_anew:
+        marks = native.counted_anew(marks, now)
     if definition.suspended:
         return nothing(definition, marks), since or second(now)
     if definition.invalid:

@@ -105,6 +105,13 @@ class Definition:
         return self.spec is not None and self.spec.suspend
 
 
+class NativeJob(NamedTuple):
+    """Names a Job that the CronJob controller has made."""
+
+    name: str
+    uid: str
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A JobRun as last seen."""
@@ -122,6 +129,8 @@ class Run:
     """Owner references that somebody else has set, to be kept."""
     spec: JobRunSpec
     status: JobRunStatus
+    native_job: NativeJob | None = None
+    """The Job of which the run is the record, where the CronJob controller has made it; we never make one for it."""
 
     @property
     def phase(self) -> Phase:
@@ -163,11 +172,39 @@ class Job:
     finished_at: datetime | None
     had_pods: bool = False
     """A pod was let in at some time, and may have ended since."""
+    native_of: str = ""
+    """UID of the ScheduledJob whose CronJob has made the Job; empty for Jobs of our own making."""
+    scheduled_time: datetime | None = None
+    """The due time of such a Job, where it has one."""
 
     @property
     def holds_slot(self) -> bool:
         """A slot is held until no active or terminating pod is left (design 3.5)."""
         return self.active > 0 or not self.finished
+
+
+@dataclass(frozen=True, slots=True)
+class CronJob:
+    """A batch/v1 CronJob with the name of a definition as last seen."""
+
+    name: str
+    uid: str
+    generation: int
+    owner_uid: str
+    """UID of the ScheduledJob that controls it; empty when none does."""
+    label_uid: str
+    """UID of the ScheduledJob in the label that the watch selects on."""
+    applied: str
+    """Hash of what was last applied to it."""
+    schedule: str
+    time_zone: str
+    suspended: bool
+    deleting: bool
+
+    @property
+    def state(self) -> str:
+        """This very specification of this very object."""
+        return f"{self.uid}/{self.generation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +262,12 @@ class Observations:
     """Runs that somebody has deleted before the definition's status told of them, with how they ended."""
     pods_refused: Mapping[str, str] = field(default_factory=dict)
     """By UID of the Job: why Kubernetes refuses its pods, from the Job's own events."""
+    cron_job_absent: bool = False
+    """A live GET said that there is no CronJob of the definition's name."""
+    cron_job_applied: str = ""
+    """`CronJob.state` after our last apply; another one means that somebody has changed it since."""
+    cron_job_refused: Refusal | None = None
+    """The API server refuses the definition's CronJob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +279,5 @@ class Snapshot:
     runs: tuple[Run, ...] = ()
     jobs: tuple[Job, ...] = ()
     observations: Observations = Observations()
+    cron_job: CronJob | None = None
+    """The CronJob of the definition's name, where there is one; perhaps somebody else's."""

@@ -121,9 +121,52 @@ class CheckTemplate:
     body: Body
 
 
+@dataclass(frozen=True, slots=True)
+class LookUpCronJob:
+    """Ask the API server itself whether there is a CronJob of the definition's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyCronJob:
+    """Have the definition's CronJob be as it should."""
+
+    name: str
+    uid: str
+    """UID of the one that is there; empty to make it, where nobody else has the name."""
+    body: Body
+    count_from: datetime | None = None
+    """Due times up to then are not started late: the schedule changed, or it was resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendCronJob:
+    """Have the definition's CronJob fire nothing."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCronJob:
+    """Remove the definition's CronJob; its Jobs stay, and belong to their JobRuns."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptJob:
+    """Tie a Job of the CronJob controller to the JobRun that is its record."""
+
+    name: str
+    uid: str
+    body: Body
+
+
 First = CreateRun | CreateJob | AdoptRun
-LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate
-Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus
+LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate | LookUpCronJob
+NativeWrite = ApplyCronJob | SuspendCronJob | DeleteCronJob | AdoptJob
+Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
 Action = First | LookUp | Write | Emit
 
 

@@ -14,6 +14,7 @@ from carillon.api.base import rfc3339
 from carillon.api.calendar import CalendarSpec
 from carillon.api.exclude import Closures
 from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Trigger
+from carillon.engine.backend import backend_problem
 from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedTrigger
 from carillon.engine.names import digest
 from carillon.schedule import (
@@ -60,6 +61,8 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
         limit = keys.SCHEDULED_JOB_NAME_LENGTH
         problems.append(f"metadata.name: {name!r} has {len(name)} characters; use at most {limit}")
     triggers = tuple(trigger for trigger in planned if trigger is not None)
+    if not problems and (problem := backend_problem(definition.spec, triggers)):
+        problems.append(problem)
     return replace(definition, triggers=triggers, invalid="; ".join(dict.fromkeys(problems)))
 
 

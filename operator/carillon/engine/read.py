@@ -7,17 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from carillon.api import keys
 from carillon.api.base import GROUP
 from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.errors import describe
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
-from carillon.engine.model import Calendar, Definition, Job, Key, Run
+from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
 from carillon.engine.planning import calendar_problem, plan
 
 Object = Mapping[str, Any]
 
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
+NATIVE_DUE_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+"""On the Jobs of the CronJob controller, since Kubernetes 1.28: the due time, in the CronJob's time zone."""
 
 
 def instant(text: str) -> datetime:
@@ -126,12 +129,20 @@ def read_run(raw: Object) -> Run:
         other_owners=tuple(r for r in metadata.get("ownerReferences") or () if not _is_definition(r)),
         spec=JobRunSpec.model_validate(raw["spec"]),
         status=status,
+        native_job=_native_job(metadata),
     )
+
+
+def _native_job(metadata: Object) -> NativeJob | None:
+    name, _, uid = (metadata.get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION, "").partition("/")
+    return NativeJob(name, uid) if name and uid else None
 
 
 def read_job(raw: Object) -> Job:
     """Read a batch/v1 Job."""
     metadata, status = raw["metadata"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    native_of, due = labels.get(keys.NATIVE_LABEL, ""), (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
     finished = next(
         (c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"),
         None,
@@ -144,7 +155,8 @@ def read_job(raw: Object) -> Job:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
-        run_uid=controller_uid(raw, "JobRun"),
+        # Its CronJob controls a native Job; the label says that its JobRun has been made.
+        run_uid=labels.get(keys.RUN_UID_LABEL, "") if native_of else controller_uid(raw, "JobRun"),
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         active=(status.get("active") or 0) + (status.get("terminating") or 0),
@@ -156,4 +168,30 @@ def read_job(raw: Object) -> Job:
         finished_at=finished_at,
         had_pods=any(status.get(count) for count in ("active", "terminating", "succeeded", "failed"))
         or any((status.get("uncountedTerminatedPods") or {}).values()),
+        native_of=native_of,
+        scheduled_time=_due_time(due) if native_of and due else None,
+    )
+
+
+def _due_time(text: str) -> datetime | None:
+    try:
+        return instant(text)
+    except ValueError:
+        return None
+
+
+def read_cron_job(raw: Object) -> CronJob:
+    """Read a batch/v1 CronJob."""
+    metadata, spec = raw["metadata"], raw["spec"]
+    return CronJob(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        owner_uid=controller_uid(raw, "ScheduledJob"),
+        label_uid=(metadata.get("labels") or {}).get(keys.NATIVE_LABEL, ""),
+        applied=(metadata.get("annotations") or {}).get(keys.APPLIED_ANNOTATION, ""),
+        schedule=spec.get("schedule", ""),
+        time_zone=spec.get("timeZone") or "",
+        suspended=bool(spec.get("suspend")),
+        deleting="deletionTimestamp" in metadata,
     )

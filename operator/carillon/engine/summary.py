@@ -20,6 +20,7 @@ from carillon.api.scheduledjob import (
 from carillon.engine.due import MISSED_AFTER, Resolution
 from carillon.engine.history import Current, execution, record, unrecorded
 from carillon.engine.model import Definition, Observations
+from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
 from carillon.engine.triggers import anchored, expected_start
 
@@ -38,6 +39,7 @@ def summarise(
     suspended_since: datetime | None,
     auto_start_run: str | None,
     observations: Observations,
+    backend: Native,
     now: datetime,
 ) -> ScheduledJobStatus:
     """Build the status that the definition should have; equal to the present one when nothing changed."""
@@ -48,7 +50,7 @@ def summarise(
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
     overdue = _overdue(definition, resolution, unfinished, now)
-    conditions = _conditions(definition, last, overdue, observations, now)
+    conditions = _conditions(definition, last, overdue, observations, backend, now)
     upcoming = () if definition.suspended or definition.invalid else _next(definition, resolution.watermarks, now)
     return ScheduledJobStatus(
         observed_generation=definition.generation,
@@ -148,6 +150,7 @@ def _conditions(
     last: Execution | None,
     overdue: datetime | None,
     observations: Observations,
+    backend: Native,
     now: datetime,
 ) -> tuple[Condition, ...]:
     verdict = template_verdict(definition, observations)
@@ -157,6 +160,8 @@ def _conditions(
             ("Ready", "False", INVALID_SPEC, definition.invalid),
             ("Stalled", "True", INVALID_SPEC, definition.invalid),
         ]
+    elif backend.refusal is not None:
+        wanted += [("Ready", "False", *backend.refusal), ("Stalled", "True", *backend.refusal)]
     elif verdict is None:
         wanted.append(("Ready", "Unknown", CHECKING, "the Job template has not been checked by the API server yet"))
     elif verdict:
@@ -169,7 +174,11 @@ def _conditions(
         wanted.append(("LastRunSucceeded", "True" if succeeded else "False", last.reason or last.phase, text))
     elif (kept := _condition(definition.status.conditions, "LastRunSucceeded")) is not None:
         wanted.append((kept.type, kept.status, kept.reason, kept.message))
-    if overdue is not None:
+    if backend.condition is not None:
+        wanted.append(backend.condition)
+    if backend.keeps_time:
+        pass  # nobody can say whether the CronJob controller is late (design 3.13)
+    elif overdue is not None:
         text = f"due at {overdue:%Y-%m-%d %H:%M:%SZ} and not started"
         wanted.append(("OnTime", "False", "Overdue", text))
     else:

@@ -158,6 +158,7 @@ def test_defaults_are_those_that_say_something() -> None:
     assert defaults == {
         "spec.class": "User",
         "spec.suspend": False,
+        "spec.backend": "Operator",
         "spec.autoStart": False,
         "spec.catchUp": {"policy": "Latest", "limit": 10},
         "spec.catchUp.policy": "Latest",

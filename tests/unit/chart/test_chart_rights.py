@@ -21,7 +21,9 @@ IN_ITS_NAMESPACES = """
     calendars/status.carillon.dev       update
     jobruns.carillon.dev                get list watch create patch delete
     jobruns/status.carillon.dev         update
-    jobs.batch                          get list watch create delete
+    jobs.batch                          get list watch create patch delete
+    cronjobs.batch                      get list watch create patch delete
+    cronjobs/status.batch               patch
     pods                                list
     pods/log                            get
     events                              list watch create patch

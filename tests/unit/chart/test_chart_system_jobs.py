@@ -115,7 +115,7 @@ def test_every_field_of_a_definition_can_be_set_but_those_that_make_no_sense() -
     known = set(schema["properties"]["systemJobs"]["additionalProperties"]["properties"])
     fields = {field.alias or name for name, field in ScheduledJobSpec.model_fields.items()}
     own = {"enabled", "task", "image", "command", "args", "env", "resources", "serviceAccountName", "cron", "timeZone"}
-    assert known == (fields | own) - {"class", "autoStart"}
+    assert known == (fields | own) - {"class", "autoStart", "backend"}
 
 
 def test_changed_jobs_roll_the_pods_and_other_values_do_not(render: Render) -> None:

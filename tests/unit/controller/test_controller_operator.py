@@ -148,8 +148,8 @@ class TestAnEtcdThatWasRestored:
 
     def test_what_the_watches_see_of_it_is_believed_too(self, world: World) -> None:
         world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
-        calendars, runs, jobs, _ = world.operator._followers
-        for follower in (calendars, runs, jobs):
+        *followers, _events = world.operator._followers
+        for follower in followers:
             world.operator._compare_soon.clear()
             follower._on_back()
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))

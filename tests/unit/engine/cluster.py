@@ -2,7 +2,8 @@
 
 Objects have UIDs and resourceVersions; names are unique; stale writes get 409; statuses are checked against the models'
 limits, as the CRDs do it. Owners that go take their dependents along when `collect_garbage` is called, and pods outlive
-their Job until `end_pods`. Stored objects are never changed in place, so they are handed out as they are.
+their Job until `end_pods`. CronJobs fire when `fire_native` is called. Stored objects are never changed in place, so
+they are handed out as they are.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from carillon.api.base import StatusModel, rfc3339
 from carillon.api.jobrun import JobRunStatus
 from carillon.api.scheduledjob import ScheduledJobStatus
 from carillon.kube.errors import ApiError
-from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CRON_JOBS, JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 
 Body = dict[str, Any]
 Watcher = Callable[[Resource, str, Body], None]
@@ -49,7 +50,12 @@ class Cluster:
     """How long pods take to end."""
 
     def __post_init__(self) -> None:
-        self.objects: dict[Resource, dict[str, Body]] = {SCHEDULED_JOBS: {}, JOB_RUNS: {}, JOBS: {}}
+        self.objects: dict[Resource, dict[str, Body]] = {
+            SCHEDULED_JOBS: {},
+            JOB_RUNS: {},
+            CRON_JOBS: {},
+            JOBS: {},
+        }
         self.pods: dict[str, Pods] = {}
         self._versions = itertools.count(100)
         self._uids = itertools.count(1)
@@ -101,10 +107,51 @@ class Cluster:
                 raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: {field_name} differs")
         return self._store(resource, {**raw, "metadata": {**metadata, **patch["metadata"]}})
 
-    def delete(self, resource: Resource, name: str, *, uid: str | None = None, foreground: bool = False) -> None:
+    def apply(self, resource: Resource, name: str, body: Body, *, force: bool) -> Body:
+        """Server-side apply, as far as ours goes: maps are merged, and lists replaced, but for owners."""
+        raw, metadata = self.objects[resource].get(name), body["metadata"]
+        if raw is None:
+            if "uid" in metadata:
+                raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: no existing object was found")
+            return self.create(resource, body)
+        if metadata.get("uid", raw["metadata"]["uid"]) != raw["metadata"]["uid"]:
+            raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: uid mismatch")
+        if not force:
+            raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: Apply failed with 1 conflict")
+        merged = _merged(raw, body)
+        owners = {o["uid"]: o for o in (raw["metadata"].get("ownerReferences") or [])}
+        owners |= {o["uid"]: o for o in metadata.get("ownerReferences", [])}
+        merged["metadata"]["ownerReferences"] = list(owners.values())
+        if merged == raw:
+            return raw
+        merged["metadata"]["generation"] += merged.get("spec") != raw.get("spec")
+        return self._store(resource, merged)
+
+    def patch_cron_job(self, name: str, patch: Body) -> Body:
+        """A merge patch of spec or status."""
+        raw = self.get(CRON_JOBS, name)
+        merged = _merged(raw, patch)
+        merged["metadata"]["generation"] += merged["spec"] != raw["spec"]
+        return self._store(CRON_JOBS, merged)
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        uid: str | None = None,
+        foreground: bool = False,
+        orphan: bool = False,
+    ) -> None:
         raw = self.objects[resource].get(name)
         if raw is None or uid not in (None, raw["metadata"]["uid"]):
             return
+        if orphan:
+            for child in list(self.objects[JOBS].values()):
+                owners = child["metadata"].get("ownerReferences") or []
+                left = [owner for owner in owners if owner["uid"] != raw["metadata"]["uid"]]
+                if left != owners:
+                    self._store(JOBS, {**child, "metadata": {**child["metadata"], "ownerReferences": left}})
         if foreground and resource is JOBS and self.pods[raw["metadata"]["uid"]].active:
             if "deletionTimestamp" not in raw["metadata"]:
                 status = {**raw["status"], "active": 0, "terminating": self.pods[raw["metadata"]["uid"]].active}
@@ -156,6 +203,24 @@ class Cluster:
             if raw["metadata"]["uid"] == job_uid and "deletionTimestamp" in raw["metadata"]:
                 self._remove(JOBS, name)
 
+    def fire_native(self, name: str, due: datetime) -> str:
+        """The CronJob controller makes the Job of a due time; its name."""
+        raw = self.get(CRON_JOBS, name)
+        template, job = raw["spec"]["jobTemplate"], f"{name}-{int(due.timestamp()) // 60}"
+        owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": raw["metadata"]["uid"]}
+        metadata = {
+            **template["metadata"],
+            "name": job,
+            "namespace": raw["metadata"]["namespace"],
+            "annotations": {
+                **template["metadata"].get("annotations", {}),
+                "batch.kubernetes.io/cronjob-scheduled-timestamp": rfc3339(due),
+            },
+            "ownerReferences": [{**owner, "controller": True}],
+        }
+        self.create(JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]})
+        return job
+
     def collect_garbage(self) -> bool:
         """Remove what belongs to owners that are gone; whether there was anything."""
         alive = {raw["metadata"]["uid"] for kind in self.objects.values() for raw in kind.values()}
@@ -163,7 +228,7 @@ class Cluster:
             (resource, name)
             for resource, kind in self.objects.items()
             for name, raw in kind.items()
-            if any(owner["uid"] not in alive for owner in raw["metadata"].get("ownerReferences") or ())
+            if (owners := raw["metadata"].get("ownerReferences")) and not any(owner["uid"] in alive for owner in owners)
         ]
         for resource, name in orphans:
             self._remove(resource, name)
@@ -196,3 +261,11 @@ class Cluster:
             pods.ends_at = self.now + self.grace
         for watcher in list(self.watchers):
             watcher(resource, "DELETED", raw)
+
+
+def _merged(old: Body, new: Body) -> Body:
+    merged = dict(old)
+    for key, value in new.items():
+        mine = old.get(key)
+        merged[key] = _merged(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+    return merged

@@ -12,6 +12,7 @@ from typing import Any
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Skip, TriggerStatus
 from carillon.engine.model import Definition, PlannedTrigger, Run
+from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
 from carillon.engine.skips import schedule_of
 from carillon.engine.triggers import bound, names, starts_at
@@ -122,6 +123,8 @@ class Ledger:
             assert mark.since >= previous.since, f"{mark.name}: since went back"
             assert mark.handled_through >= previous.handled_through, f"{mark.name}: the watermark went back"
             assert mark.handled_through <= self._cluster.now, f"{mark.name}: the watermark lies in the future"
+            if kept_time(old) or (kept_time(new) and not old.status.observed_generation):
+                continue  # the CronJob controller's, and best effort
             self._check_accounted(new.uid, bound(trigger, previous), previous.handled_through, mark.handled_through)
         known = {line.uid for line in old.status.history}
         for line in new.status.history:

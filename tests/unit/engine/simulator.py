@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from prometheus_client import Counter
 
+from carillon.api import keys
 from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
@@ -27,7 +28,7 @@ from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import Unreachable
 from carillon.kube.events import Recorder, Reference
-from carillon.kube.resources import JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CRON_JOBS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
 from tests.unit.engine.cluster import Body, Cluster, Pods
 from tests.unit.engine.ledger import Ledger
@@ -102,7 +103,17 @@ class MemoryClient:
         what = f"create {resource.kind} {body['metadata']['name']}"
         return await self._write(what, lambda: self._cluster.create(resource, body))
 
-    async def merge_patch(self, resource: Resource, namespace: str, name: str, patch: Body) -> Body:
+    async def apply(
+        self, resource: Resource, namespace: str, name: str, body: Body, *, field_manager: str, force: bool
+    ) -> Body:
+        what = f"apply {resource.kind} {name}"
+        return await self._write(what, lambda: self._cluster.apply(resource, name, body, force=force))
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, patch: Body, *, subresource: str = ""
+    ) -> Body:
+        if resource is CRON_JOBS:
+            return await self._write(f"patch CronJob {name}", lambda: self._cluster.patch_cron_job(name, patch))
         return await self._write(
             f"patch {resource.kind} {name}", lambda: self._cluster.patch_metadata(resource, name, patch)
         )
@@ -115,9 +126,8 @@ class MemoryClient:
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str = "Background"
     ) -> None:
-        foreground = propagation == "Foreground"
-        what = f"delete {resource.kind} {name}"
-        await self._write(what, lambda: self._cluster.delete(resource, name, uid=uid, foreground=foreground))
+        what, how = f"delete {resource.kind} {name}", {"Foreground": {"foreground": True}, "Orphan": {"orphan": True}}
+        await self._write(what, lambda: self._cluster.delete(resource, name, uid=uid, **how.get(propagation, {})))
 
     async def pod_log(self, namespace: str, pod: str, **_: Any) -> str:
         await _GiveWay()
@@ -153,7 +163,7 @@ class Process:
         """`lagging`: the watches tell what happened only when `deliver` is called."""
         self._cluster = cluster
         self._events = events
-        self._inboxes: dict[Resource, list[tuple[str, Body]]] = {SCHEDULED_JOBS: [], JOB_RUNS: [], JOBS: []}
+        self._inboxes: dict[Resource, list[tuple[str, Body]]] = {kind: [] for kind in cluster.objects}
         self._lagging = lagging
         self.agenda = Agenda()
         self.queue = WorkQueue()
@@ -204,6 +214,9 @@ class Process:
             self.store.put_definition(raw)
         elif resource is JOB_RUNS:
             self.store.put_run(raw)
+        elif resource is CRON_JOBS:
+            if keys.NATIVE_LABEL in raw["metadata"].get("labels", {}):
+                self.store.put_cron_job(raw)
         else:
             self.store.put_job(raw)
 

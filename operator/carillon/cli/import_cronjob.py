@@ -1,0 +1,207 @@
+"""`carillon import cronjob …`: ScheduledJobs from CronJobs, and the change-over from one to the other and back.
+
+Manifests go to stdout, and words to stderr, so that `carillon import cronjob --all | kubectl apply -f -` works.
+The order of a change-over is such that no due time is run by both: the one that has it stops first. One that falls into
+the second between is run by neither. Each command can be repeated until it has succeeded.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Protocol, cast
+
+import typer
+import yaml
+
+from carillon.api.base import rfc3339
+from carillon.cli.cluster import Api, Place, connected, world_of
+from carillon.cli.exit_codes import Exit
+from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace
+from carillon.cli.problems import explained, run, usage
+from carillon.engine import importing
+from carillon.kube.errors import ApiError, Unreachable
+from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
+
+app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
+
+Object = dict[str, Any]
+
+
+class Output(StrEnum):
+    """How manifests are printed."""
+
+    YAML = "yaml"
+    REPORT = "report"
+
+
+class Writer(Api, Protocol):
+    """What a change-over needs of `kube.client.Client`."""
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
+        """Create an object, or only ask whether it would be."""
+        ...
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+    ) -> Object:
+        """Change an object."""
+        ...
+
+
+@app.callback()
+def _import() -> None:
+    """Bring what other schedulers run to Carillon."""
+
+
+@app.command()
+def cronjob(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Name of the CronJob; or use --all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All CronJobs of the namespace.")] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="yaml: manifests and report; report: the report alone.")
+    ] = Output.YAML,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Suspend the CronJob and create the ScheduledJob.")
+    ] = False,
+    give_back: Annotated[
+        bool, typer.Option("--give-back", help="Disable the ScheduledJob and resume the CronJob.")
+    ] = False,
+    kubeconfig: Kubeconfig = None,
+    kube_context: Context = None,
+    namespace: Namespace = None,
+    everywhere: AllNamespaces = False,
+) -> None:
+    """Print ScheduledJobs that do what CronJobs do, and say what is equal and what changes.
+
+    Exits with 1 when one of them cannot be imported, or changed over.
+    """
+    world = world_of(context)
+
+    async def work() -> int:
+        if (name is None) != every:
+            raise usage("write the name of a CronJob, or --all")
+        if name is not None and everywhere:
+            raise usage(f"{name} and --all-namespaces: name the namespace with -n, or use --all")
+        if take_over and give_back:
+            raise usage("--take-over and --give-back are opposites: write one of them")
+        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
+        async with connected(world, place) as cluster:
+            if name is not None:
+                found = [await cluster.get(CRON_JOBS, place.namespace or "", name)]
+            else:
+                # Those that we keep for definitions with backend: CronJob are nobody's to import.
+                found = [raw for raw in await cluster.list(CRON_JOBS, place.namespace) if not importing.kept_by_us(raw)]
+                if not found:
+                    _say("no CronJobs")
+            act = _take_over if take_over else _give_back if give_back else None
+            if act is None:
+                return sum(not _print(raw, output) for raw in found)
+            problems = 0
+            for raw in found:
+                try:
+                    await act(cast(Writer, cluster.api), raw, world.now())
+                except (_Refused, ApiError, Unreachable) as problem:
+                    _say(f"CronJob {_name(raw)}: {problem}")
+                    problems += 1
+            return problems
+
+    if run(work()):
+        raise typer.Exit(Exit.FAILED)
+
+
+class _Refused(Exception):  # noqa: N818  (said to people, and the next CronJob's turn)
+    """What could not be done, and what to do about it."""
+
+
+def _print(raw: Object, output: Output) -> bool:
+    imported = importing.import_cron_job(raw)
+    if imported.problem:
+        _say(f"CronJob {_name(raw)}: not imported: {imported.problem}")
+        return False
+    if output is Output.YAML:
+        typer.echo("---\n" + yaml.safe_dump(imported.manifest, sort_keys=False, width=120), nl=False)
+    _report(raw, imported)
+    return True
+
+
+def _report(raw: Object, imported: importing.Imported) -> None:
+    _say(f"CronJob {_name(raw)}:")
+    for word, lines in (("equal", imported.equal), ("changes", imported.changes)):
+        for line in lines:
+            _say(f"  {word + ':':8} {line}")
+
+
+async def _take_over(client: Writer, raw: Object, _now: datetime) -> None:
+    """Suspend the CronJob, then have the ScheduledJob count from now on."""
+    namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    imported = importing.import_cron_job(raw)
+    if imported.problem:
+        raise _Refused(f"not taken over: {imported.problem}")
+    for job in (raw.get("status") or {}).get("active") or ():
+        _say(f"CronJob {_name(raw)}: its Job {job.get('name')} runs on; the ScheduledJob does not wait for it")
+    scheduled_job = await _find(client, namespace, name)
+    if scheduled_job is not None and not importing.imported_from(scheduled_job, raw):
+        raise _Refused("not taken over: a ScheduledJob of this name exists, and was not made from it")
+    if scheduled_job is None:
+        try:
+            await client.create(SCHEDULED_JOBS, namespace, imported.manifest, dry_run=True, strict=True)
+        except ApiError as error:
+            raise _Refused(f"not taken over: the ScheduledJob would be refused: {error.message}") from error
+    suspend = importing.suspended_before(raw)
+    if not importing.taken_over(raw) or not raw["spec"].get("suspend"):
+        await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
+    try:
+        if scheduled_job is None:
+            await client.create(SCHEDULED_JOBS, namespace, imported.manifest, strict=True)
+            _report(raw, imported)
+        else:
+            await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": suspend}})
+    except (ApiError, Unreachable) as error:
+        raise _Refused(
+            f"it is suspended, and the ScheduledJob is not there yet: nothing runs now ({error}). Repeat the command, "
+            f"or undo it: carillon import cronjob {name} -n {namespace} --give-back"
+        ) from error
+    _say(f"CronJob {_name(raw)}: taken over; it is suspended, and ScheduledJob {name} runs in its place")
+
+
+async def _give_back(client: Writer, raw: Object, now: datetime) -> None:
+    """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
+    namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    if not importing.taken_over(raw):
+        raise _Refused("not given back: it was not taken over")
+    scheduled_job = await _find(client, namespace, name)
+    if scheduled_job is not None and importing.imported_from(scheduled_job, raw):
+        await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": True}})
+    # Its controller starts the newest due time since its last one at once, though Carillon has run that.
+    counted = {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
+    try:
+        await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")
+        await client.merge_patch(CRON_JOBS, namespace, name, importing.give_back_patch(raw))
+    except (ApiError, Unreachable) as error:
+        raise _Refused(
+            f"the ScheduledJob is disabled, and the CronJob is still suspended: nothing runs now ({error}). "
+            "Repeat the command (it patches cronjobs and cronjobs/status), or undo it: "
+            f"carillon import cronjob {name} -n {namespace} --take-over"
+        ) from error
+    _say(f"CronJob {_name(raw)}: given back; ScheduledJob {name} is disabled, and can be deleted")
+
+
+async def _find(client: Writer, namespace: str, name: str) -> Object | None:
+    try:
+        return await client.get(SCHEDULED_JOBS, namespace, name)
+    except ApiError as error:
+        if not error.not_found:
+            raise explained(error, "get", SCHEDULED_JOBS, namespace, name) from error
+        return None
+    except Unreachable as error:
+        raise explained(error, "get", SCHEDULED_JOBS, namespace, name) from error
+
+
+def _name(raw: Object) -> str:
+    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

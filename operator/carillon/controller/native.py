@@ -1,0 +1,95 @@
+"""Carries out what a plan asks of CronJobs and of the Jobs they make: one request each, and what its answer means."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from carillon.api.base import rfc3339
+from carillon.controller.store import Store
+from carillon.engine import plan as plans
+from carillon.engine.model import Key, Refusal
+from carillon.kube.client import FIELD_MANAGER, Client
+from carillon.kube.errors import ApiError
+from carillon.kube.resources import CRON_JOBS, JOBS
+
+RETRY_REFUSED = timedelta(seconds=30)
+
+
+class NativeExecutor:
+    """Turns the actions of the native backend into requests; every one is safe to repeat."""
+
+    def __init__(self, *, client: Client, store: Store, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+
+    async def execute(self, key: Key, action: plans.LookUpCronJob | plans.NativeWrite) -> None:
+        """Carry out one action.
+
+        Raises:
+            ApiError, Unreachable, WritesRefused: as `Executor.execute` does.
+        """
+        match action:
+            case plans.LookUpCronJob():
+                await self.look_up(key)
+            case plans.ApplyCronJob():
+                await self._apply(key, action)
+            case plans.SuspendCronJob():
+                patch = {"metadata": {"uid": action.uid}, "spec": {"suspend": True}}
+                raw = await self._client.merge_patch(CRON_JOBS, key.namespace, action.name, patch)
+                self._store.put_found_cron_job(raw)
+            case plans.DeleteCronJob():
+                # Its Jobs go on: nobody has asked to stop a run.
+                await self._client.delete(CRON_JOBS, key.namespace, action.name, uid=action.uid, propagation="Orphan")
+                await self.look_up(key)
+            case plans.AdoptJob():
+                await self._adopt(key, action)
+
+    async def look_up(self, key: Key) -> None:
+        """Learn whether there is a CronJob of the definition's name, and whose."""
+        try:
+            raw = await self._client.get(CRON_JOBS, key.namespace, key.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._store.forget_cron_job(key)
+            self._store.notes(key).cron_job_absent = True
+        else:
+            self._store.put_found_cron_job(raw)
+
+    async def _apply(self, key: Key, action: plans.ApplyCronJob) -> None:
+        notes = self._store.notes(key)
+        body = action.body
+        if action.uid:
+            body = {**body, "metadata": {**body["metadata"], "uid": action.uid}}
+        try:
+            if action.count_from is not None:
+                counted = {"metadata": {"uid": action.uid}, "status": {"lastScheduleTime": rfc3339(action.count_from)}}
+                await self._client.merge_patch(CRON_JOBS, key.namespace, action.name, counted, subresource="status")
+            # Without force where nothing should be there: a CronJob that somebody makes meanwhile is not taken over.
+            raw = await self._client.apply(
+                CRON_JOBS, key.namespace, action.name, body, field_manager=FIELD_MANAGER, force=bool(action.uid)
+            )
+        except ApiError as error:
+            if error.conflict or error.not_found:
+                await self.look_up(key)
+            elif error.invalid or error.forbidden or error.status == 400:
+                retry_at = (self._clock() + RETRY_REFUSED).replace(microsecond=0)
+                notes.cron_job_refused = Refusal(error.message, False, retry_at)
+            else:
+                raise
+            return
+        self._store.put_found_cron_job(raw)
+        notes.cron_job_applied = f"{raw['metadata']['uid']}/{raw['metadata'].get('generation', 0)}"
+        notes.cron_job_refused = None
+
+    async def _adopt(self, key: Key, action: plans.AdoptJob) -> None:
+        try:
+            raw = await self._client.apply(
+                JOBS, key.namespace, action.name, action.body, field_manager=FIELD_MANAGER, force=True
+            )
+        except ApiError as error:
+            if not (error.conflict or error.not_found):
+                raise
+            self._store.drop(action.uid)  # it is gone, and the watch has not said so yet
+        else:
+            self._store.put_job(raw)

@@ -1,0 +1,202 @@
+"""A native CronJob as a ScheduledJob: the manifest, and in words what stays equal and what changes. Pure.
+
+The defaults of the two differ, so everything that CronJob leaves to its own is written out.
+"""
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from carillon.api import keys
+from carillon.api.base import API_VERSION
+from carillon.engine.read import read_definition
+from carillon.schedule import ScheduleError, load_zone
+
+Object = Mapping[str, Any]
+Body = dict[str, Any]
+
+ACTIVE, SUSPENDED = "active", "suspended"
+HISTORY_LIMIT = 100
+_ZONE_PREFIX = re.compile(r"^\s*(?:CRON_)?TZ=(\S+)\s+(.*)$", re.DOTALL)
+_OTHERS_LABELS = ("app.kubernetes.io/managed-by", "argocd.argoproj.io/", "helm.sh/", "kustomize.toolkit.fluxcd.io/")
+"""Labels by which a tool knows its objects: a copy that has them would be pruned by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a CronJob becomes."""
+
+    manifest: Body
+    equal: tuple[str, ...]
+    changes: tuple[str, ...]
+    problem: str
+    """Why it cannot become a ScheduledJob, with the field and the cure; empty when it can."""
+
+
+def import_cron_job(raw: Object) -> Imported:
+    """Make the ScheduledJob that does what a CronJob does, under the same name.
+
+    A CronJob that has been taken over is imported as it was before.
+    """
+    metadata, spec = raw["metadata"], raw["spec"]
+    equal: list[str] = []
+    changes: list[str] = []
+    wanted: Body = {
+        "triggers": [_trigger(spec, equal, changes)],
+        # CronJob's default is Allow, ours Forbid.
+        "concurrency": {"policy": spec.get("concurrencyPolicy") or "Allow"},
+        "history": _history(spec, equal, changes),
+        "jobTemplate": _job_template(spec, equal, changes),
+    }
+    equal.append(f"concurrency: {wanted['concurrency']['policy']}; with Carillon it holds for manual runs, too")
+    _deadline(spec, wanted, equal, changes)
+    if suspended_before(raw):
+        wanted["suspend"] = True
+        equal.append("suspend: it stays disabled")
+    changes += [
+        "enabling it, or changing its schedule, starts nothing that was due before; a CronJob starts the newest",
+        "containers find CARILLON_RUN and CARILLON_SCHEDULED_TIME in their environment",
+    ]
+    for owner in metadata.get("ownerReferences") or ():
+        changes.append(
+            f"{owner.get('kind')} {owner.get('name')} owns the CronJob and may put it back: change it there as well"
+        )
+    if manager := (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by"):
+        changes.append(f"{manager} manages the CronJob and may put it back: change it there as well")
+    manifest: Body = {
+        "apiVersion": API_VERSION,
+        "kind": "ScheduledJob",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": _labels(metadata),
+            "annotations": {keys.IMPORTED_FROM_ANNOTATION: metadata["uid"]},
+        },
+        "spec": wanted,
+    }
+    if not manifest["metadata"]["labels"]:
+        del manifest["metadata"]["labels"]
+    return Imported(manifest, tuple(equal), tuple(changes), _problem(raw, manifest))
+
+
+def suspended_before(raw: Object) -> bool:
+    """Whether people have suspended a CronJob; that we did so when it was taken over does not count."""
+    before = (raw["metadata"].get("annotations") or {}).get(keys.TAKEN_OVER_ANNOTATION)
+    return bool(raw["spec"].get("suspend")) if before is None else before == SUSPENDED
+
+
+def taken_over(raw: Object) -> bool:
+    """Whether a CronJob is suspended because a ScheduledJob does its work."""
+    return keys.TAKEN_OVER_ANNOTATION in (raw["metadata"].get("annotations") or {})
+
+
+def kept_by_us(raw: Object) -> bool:
+    """Whether a CronJob is that of a ScheduledJob with backend: CronJob; it is no one's to import."""
+    return keys.NATIVE_LABEL in (raw["metadata"].get("labels") or {})
+
+
+def imported_from(scheduled_job: Object, cron_job: Object) -> bool:
+    """Whether a ScheduledJob was made from this very CronJob."""
+    annotations = scheduled_job["metadata"].get("annotations") or {}
+    return bool(annotations.get(keys.IMPORTED_FROM_ANNOTATION) == cron_job["metadata"]["uid"])
+
+
+def take_over_patch(raw: Object) -> Body:
+    """Build the patch that suspends a CronJob and remembers whether it was suspended before."""
+    before = SUSPENDED if suspended_before(raw) else ACTIVE
+    metadata = {"uid": raw["metadata"]["uid"], "annotations": {keys.TAKEN_OVER_ANNOTATION: before}}
+    return {"metadata": metadata, "spec": {"suspend": True}}
+
+
+def give_back_patch(raw: Object) -> Body:
+    """Build the patch that makes a CronJob as it was before it was taken over."""
+    metadata = {"uid": raw["metadata"]["uid"], "annotations": {keys.TAKEN_OVER_ANNOTATION: None}}
+    return {"metadata": metadata, "spec": {"suspend": suspended_before(raw)}}
+
+
+def _trigger(spec: Object, equal: list[str], changes: list[str]) -> Body:
+    schedule, zone = spec["schedule"].strip(), spec.get("timeZone") or ""
+    prefixed = _ZONE_PREFIX.match(schedule)
+    if prefixed is not None:
+        zone, schedule = zone or prefixed[1], prefixed[2].strip()
+        changes.append(f"schedule: the prefix becomes timeZone: {zone}")
+    trigger: Body = {"name": "schedule", "cron": schedule}
+    if schedule.startswith("@every"):
+        changes.append("schedule: @every counts from the creation of the ScheduledJob, not of the CronJob")
+        return trigger
+    if not zone:
+        changes.append(
+            "timeZone: the CronJob has none, and follows the clock of wherever kube-controller-manager runs; "
+            "Carillon takes UTC: set timeZone if that machine's is another"
+        )
+        return trigger
+    trigger["timeZone"] = zone
+    if not _same_as_utc(zone):
+        trigger["daylightSaving"] = "WallClock"
+        equal.append(f"schedule: {schedule!r} in {zone}, clock changes included (daylightSaving: WallClock)")
+    else:
+        equal.append(f"schedule: {schedule!r} in {zone}")
+    return trigger
+
+
+def _same_as_utc(zone: str) -> bool:
+    try:
+        return load_zone(zone).key in ("UTC", "Etc/UTC")
+    except ScheduleError:
+        return False
+
+
+def _history(spec: Object, equal: list[str], changes: list[str]) -> Body:
+    limits = {"succeeded": spec.get("successfulJobsHistoryLimit", 3), "failed": spec.get("failedJobsHistoryLimit", 1)}
+    kept = {name: min(limit, HISTORY_LIMIT) for name, limit in limits.items()}
+    if kept == limits:
+        equal.append(f"history: {kept['succeeded']} succeeded and {kept['failed']} failed are kept")
+    else:
+        changes.append(f"history: at most {HISTORY_LIMIT} of an outcome are kept, not {max(limits.values())}")
+    return kept
+
+
+def _deadline(spec: Object, wanted: Body, equal: list[str], changes: list[str]) -> None:
+    seconds = spec.get("startingDeadlineSeconds")
+    if seconds is None:
+        equal.append("startingDeadlineSeconds: none; after a downtime the newest due time is run")
+        return
+    wanted["startingDeadlineSeconds"] = max(1, seconds)
+    if seconds < 10:
+        changes.append(
+            f"startingDeadlineSeconds: {wanted['startingDeadlineSeconds']} is kept to the second; a CronJob looks "
+            f"every 10 s, and starts little with {seconds}"
+        )
+    else:
+        equal.append(f"startingDeadlineSeconds: {seconds}")
+
+
+def _job_template(spec: Object, equal: list[str], changes: list[str]) -> Body:
+    template: Body = copy.deepcopy(dict(spec["jobTemplate"]))
+    job_spec = template.setdefault("spec", {})
+    for metadata in (template.get("metadata"), (job_spec.get("template") or {}).get("metadata")):
+        if metadata is not None:
+            metadata.pop("creationTimestamp", None)
+    if not template.get("metadata", True):
+        del template["metadata"]
+    equal.append("jobTemplate: as it is")
+    if "ttlSecondsAfterFinished" in job_spec:
+        seconds = job_spec.pop("ttlSecondsAfterFinished")
+        changes.append(
+            f"jobTemplate.spec.ttlSecondsAfterFinished: {seconds} is left out; finished Jobs go with their JobRuns, by "
+            "spec.history"
+        )
+    return template
+
+
+def _labels(metadata: Object) -> dict[str, str]:
+    return {k: v for k, v in (metadata.get("labels") or {}).items() if not k.startswith(_OTHERS_LABELS)}
+
+
+def _problem(raw: Object, manifest: Body) -> str:
+    if kept_by_us(raw):
+        return "it is kept by a ScheduledJob with backend: CronJob already"
+    looks = {"uid": "", "resourceVersion": "0", "creationTimestamp": raw["metadata"]["creationTimestamp"]}
+    return read_definition({**manifest, "metadata": {**manifest["metadata"], **looks}}).invalid

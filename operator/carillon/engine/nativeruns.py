@@ -1,0 +1,117 @@
+"""Jobs that the CronJob controller makes, as JobRuns in the same history (design 3.13).
+
+The record comes after the effect here, as nobody asks us first. A JobRun bears the name of its Job, as always, and is
+tied to it twice: its annotation names the Job, so that no other is ever made for it; and the Job gets the run's UID as
+a label, so that a run that history has dropped does not come back, and the run as an owner, so that the Job goes with
+its record once the CronJob is gone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from carillon.api import keys
+from carillon.api.base import rfc3339
+from carillon.api.jobrun import TriggerType
+from carillon.api.scheduledjob import ConcurrencyPolicy
+from carillon.engine import build
+from carillon.engine.model import Definition, Job, Observations, Run
+from carillon.engine.names import digest
+from carillon.engine.plan import AdoptJob, CreateRun
+from carillon.engine.starting import started
+
+REPLACED = "Replaced"
+
+
+def matched(jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:
+    """Give each native Job the run that is its record; one that has none yet stands for itself."""
+    by_job = {run.native_job.uid: run.uid for run in runs if run.native_job is not None}
+    return tuple(
+        replace(job, run_uid=by_job.get(job.uid) or job.run_uid or job.uid) if job.native_of else job for job in jobs
+    )
+
+
+def presumed(definition: Definition, runs: Sequence[Run], jobs: Sequence[Job]) -> list[Run]:
+    """Say of the runs of native Jobs what nobody may have written down: that the Job was made, and if it was replaced.
+
+    A Job that is gone before its run's record says that there was one is not made a second time. With the policy
+    Replace the CronJob controller deletes the active Job before it makes the next one.
+    """
+    present = {job.uid: job for job in jobs}
+    newest = max((job.created for job in jobs if job.native_of == definition.uid), default=None)
+    replacing = definition.spec is not None and definition.spec.concurrency.policy is ConcurrencyPolicy.REPLACE
+    found = []
+    for run in runs:
+        if run.native_job is None or run.finished:
+            found.append(run)
+            continue
+        job, status = present.get(run.native_job.uid), run.status
+        if job is None and not run.job_made:
+            status = started(run, run.native_job.name, run.native_job.uid, run.created)
+        if replacing and (job is None or job.deleting) and newest is not None and newest > run.created:
+            status = status.model_copy(update={"reason": REPLACED})
+        found.append(replace(run, status=status))
+    return found
+
+
+def record(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run], observations: Observations) -> list[Any]:
+    """Make the JobRuns of native Jobs that have none, and tie the Jobs to theirs.
+
+    Args:
+        definition: whose CronJob made them.
+        jobs: Jobs as they were read, not as `matched` gives them.
+        runs: its runs.
+        observations: what was looked up.
+    """
+    by_job = {run.native_job.uid: run for run in runs if run.native_job is not None}
+    actions: list[CreateRun | AdoptJob] = []
+    for job in sorted(jobs, key=lambda job: (job.scheduled_time or job.created, job.name)):
+        if job.native_of != definition.uid:
+            continue
+        run = by_job.get(job.uid)
+        if run is None and not job.run_uid and definition.spec is not None:
+            actions.append(_create(definition, job, observations))
+        elif run is not None and job.run_uid != run.uid and not run.deleting:
+            actions.append(AdoptJob(job.name, job.uid, _adoption(job, run)))
+    return actions
+
+
+def untied(run: Run, jobs: Sequence[Job]) -> bool:
+    """Whether a run has to be kept, as its Job is not tied to it yet and would be recorded anew."""
+    return run.native_job is not None and any(job.uid == run.native_job.uid and not job.run_uid for job in jobs)
+
+
+def _create(definition: Definition, job: Job, observations: Observations) -> CreateRun:
+    name = job.name if job.name not in observations.taken_runs else f"{job.name}-{digest(job.uid)}"
+    periodic = job.scheduled_time is not None and len(definition.triggers) > 0
+    # One that `kubectl create job --from` has made has no due time.
+    body = build.run_body(
+        definition,
+        name=name,
+        trigger=TriggerType.PERIODIC if periodic else TriggerType.MANUAL,
+        trigger_name=definition.triggers[0].name if periodic else "",
+        scheduled_time=job.scheduled_time if periodic else None,
+    )
+    body["metadata"]["annotations"] = {keys.NATIVE_JOB_ANNOTATION: f"{job.name}/{job.uid}"}
+    return CreateRun(name, body)
+
+
+def _adoption(job: Job, run: Run) -> dict[str, Any]:
+    """Server-side apply merges owners, and is refused for any other Job of this name. The CronJob stays in control."""
+    reference = build.owner_reference("JobRun", run.name, run.uid)
+    del reference["controller"]
+    annotations = {keys.RUN_ANNOTATION: run.name}
+    if run.spec.scheduled_time is not None:
+        annotations[keys.SCHEDULED_TIME_ANNOTATION] = rfc3339(run.spec.scheduled_time)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job.name,
+            "namespace": job.namespace,
+            "uid": job.uid,
+            "labels": {keys.RUN_UID_LABEL: run.uid},
+            "annotations": annotations,
+            "ownerReferences": [reference],
+        },
+    }

@@ -1,0 +1,172 @@
+"""The change-over between CronJob and ScheduledJob: its order, its repetition, and what is said when it breaks off."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+
+from carillon.api import keys
+from carillon.cli.exit_codes import Exit
+from carillon.kube.errors import ApiError
+from carillon.kube.resources import Resource
+from tests.unit.cli.fake import TEMPLATE, FakeApi, Object
+
+TAKE_OVER = ("import", "cronjob", "nightly", "--take-over")
+GIVE_BACK = ("import", "cronjob", "nightly", "--give-back")
+
+
+@dataclass
+class Writable(FakeApi):
+    """A cluster of which each write is noted, and one may fail."""
+
+    writes: list[str] = field(default_factory=list)
+    fails: str = ""
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
+        assert strict, "what an older CRD does not know must not be dropped"
+        if dry_run:
+            self._note(f"dry-run {resource.plural}")
+            return body
+        self._note(f"create {resource.plural}")
+        return await super().create(resource, namespace, body)
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+    ) -> Object:
+        what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
+        key = (resource.plural, namespace or "", name)
+        self.objects[key] = merged(self.objects[key], body)
+        return self.objects[key]
+
+    def _note(self, what: str) -> None:
+        what = what.strip()
+        if self.fails and what.startswith(self.fails):
+            raise ApiError(500, "InternalError", "etcd is away")
+        self.writes.append(what)
+
+    @property
+    def cron_job(self) -> Object:
+        return self.objects["cronjobs", "default", "nightly"]
+
+    @property
+    def scheduled_job(self) -> Object:
+        return self.objects["scheduledjobs", "default", "nightly"]
+
+
+def merged(old: Object, patch: Object) -> Object:
+    """Merge as RFC 7396 says."""
+    new = dict(old)
+    for key, value in patch.items():
+        if value is None:
+            new.pop(key, None)
+        else:
+            new[key] = merged(new.get(key) or {}, value) if isinstance(value, dict) else value
+    return new
+
+
+def cluster(*, suspend: bool = False) -> Writable:
+    api = Writable()
+    metadata = {"name": "nightly", "namespace": "default", "uid": "cj", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    spec = {"schedule": "0 3 * * *", "timeZone": "Etc/UTC", "suspend": suspend, "jobTemplate": TEMPLATE}
+    api.add("cronjobs", {"metadata": metadata, "spec": spec})
+    return api
+
+
+def test_manifests_are_on_stdout_and_words_on_stderr() -> None:
+    done = cluster().invoke("import", "cronjob", "--all")
+    assert done.exit_code == Exit.OK
+    assert yaml.safe_load(done.stdout)["kind"] == "ScheduledJob"
+    assert "CronJob default/nightly:\n  equal:   schedule: '0 3 * * *' in Etc/UTC" in done.stderr
+
+
+def test_the_report_alone() -> None:
+    done = cluster().invoke("import", "cronjob", "nightly", "-o", "report")
+    assert (done.exit_code, done.stdout) == (Exit.OK, "")
+    assert "  changes: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["import", "cronjob"], "write the name of a CronJob, or --all"),
+        (["import", "cronjob", "nightly", "--all"], "write the name of a CronJob, or --all"),
+        (["import", "cronjob", "nightly", "-A"], "nightly and --all-namespaces"),
+        ([*TAKE_OVER, "--give-back"], "are opposites"),
+    ],
+)
+def test_usage(arguments: list[str], words: str) -> None:
+    done = cluster().invoke(*arguments)
+    assert done.exit_code == Exit.USAGE
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
+    api = cluster(suspend=suspend)
+    assert api.invoke(*TAKE_OVER).exit_code == Exit.OK
+    assert api.writes == ["dry-run scheduledjobs", "patch cronjobs suspend=True", "create scheduledjobs"]
+    assert api.scheduled_job["spec"].get("suspend", False) is suspend, "unsuspended if the CronJob was not"
+    api.writes.clear()
+    assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
+    assert api.writes == [
+        "patch scheduledjobs suspend=True",
+        "patch cronjobs/status",
+        f"patch cronjobs suspend={suspend}",
+    ]
+    assert api.cron_job["status"]["lastScheduleTime"] == "2026-11-22T18:00:20Z", (
+        "what Carillon has run is not run again"
+    )
+    assert keys.TAKEN_OVER_ANNOTATION not in api.cron_job["metadata"]["annotations"]
+    api.writes.clear()
+    assert api.invoke(*TAKE_OVER).exit_code == Exit.OK, "and once more, with the ScheduledJob that is there"
+    assert api.writes == ["patch cronjobs suspend=True", f"patch scheduledjobs suspend={suspend}"]
+
+
+@pytest.mark.parametrize("broken", ["patch cronjobs", "create scheduledjobs"])
+def test_taking_over_can_be_repeated_when_it_broke_off(broken: str) -> None:
+    api = cluster()
+    api.fails = broken
+    done = api.invoke(*TAKE_OVER)
+    assert done.exit_code == Exit.FAILED
+    assert "etcd is away" in done.stderr
+    if broken == "create scheduledjobs":
+        assert "nothing runs now" in done.stderr
+        assert "carillon import cronjob nightly -n default --give-back" in done.stderr
+    api.fails = ""
+    assert api.invoke(*TAKE_OVER).exit_code == Exit.OK
+    assert api.cron_job["spec"]["suspend"] is True
+    assert not api.scheduled_job["spec"].get("suspend")
+
+
+@pytest.mark.parametrize("broken", ["patch scheduledjobs", "patch cronjobs/status", "patch cronjobs suspend"])
+def test_giving_back_can_be_repeated_when_it_broke_off(broken: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.fails = broken
+    done = api.invoke(*GIVE_BACK)
+    assert done.exit_code == Exit.FAILED
+    assert "etcd is away" in done.stderr
+    running = [not api.cron_job["spec"]["suspend"], not api.scheduled_job["spec"].get("suspend")]
+    assert running.count(True) == (1 if broken == "patch scheduledjobs" else 0), "never both"
+    api.fails = ""
+    assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
+    assert (api.cron_job["spec"]["suspend"], api.scheduled_job["spec"]["suspend"]) == (False, True)
+
+
+def test_what_the_api_server_would_refuse_leaves_the_cronjob_alone() -> None:
+    api = cluster()
+    api.fails = "dry-run"
+    done = api.invoke(*TAKE_OVER)
+    assert done.exit_code == Exit.FAILED
+    assert "the ScheduledJob would be refused: etcd is away" in done.stderr
+    assert not api.writes
+
+
+def test_ours_are_not_among_all() -> None:
+    api = cluster()
+    api.cron_job["metadata"]["labels"] = {keys.NATIVE_LABEL: "uid"}
+    done = api.invoke("import", "cronjob", "--all")
+    assert (done.exit_code, done.stdout, done.stderr) == (Exit.OK, "", "no CronJobs\n")
