@@ -45,7 +45,10 @@ def next_command(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="RFC3339", help="Due times after this instant. Default: now.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="How many due times.")] = 10,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST, metavar="N", help="Due times of each job. Default: 10; 1 in a list of jobs."),
+    ] = None,
     excluded: Annotated[bool, typer.Option("--excluded", help="List what exclusions leave out, too.")] = False,
     output: OutputFormat = Output.TABLE,
     kubeconfig: Kubeconfig = None,
@@ -73,19 +76,24 @@ def next_command(
             definitions = await _of_file(world, file, place, after)
         else:
             definitions = await _of_cluster(world, place, name)
-        one = definitions[0] if name is not None or len(definitions) == 1 else None
+        each = count or (10 if name is not None or file is not None or cron is not None else 1)
+        one = (
+            definitions[0]
+            if name is not None or cron is not None or (file is not None and len(definitions) == 1)
+            else None
+        )
         if one is not None and one.invalid:
             raise Problem(_invalid(one), _code(file, cron))
         shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
         if output is Output.JSON:
-            _print_json(shown, after, count, alone=one is not None)
+            _print_json(shown, after, each, alone=one is not None)
         elif one is not None or file is not None:
             for number, definition in enumerate(d for d in definitions if not d.invalid):
                 if number:
                     typer.echo()
-                _print_one(definition, after, now, count, excluded, titled=cron is None)
+                _print_one(definition, after, now, each, excluded, titled=cron is None)
         else:
-            _print_all([d for d in definitions if not d.invalid], after, now, count, excluded, everywhere)
+            _print_all([d for d in definitions if not d.invalid], after, now, each, excluded, everywhere)
         for definition in definitions:
             if definition.invalid:
                 typer.echo(f"carillon: {_invalid(definition)}", err=True)
@@ -237,7 +245,12 @@ def _print_all(
     definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
 ) -> None:
     enabled = [definition for definition in definitions if not definition.suspended]
-    found = preview([(d.key, outlooks(d, now)) for d in enabled], after, count, excluded=excluded)
+    each = [preview([(d.key, outlooks(d, now))], after, count, excluded=excluded) for d in enabled]
+    # The clock changes of ten jobs' next due times would be noise; what they do to a due time stands below it.
+    due = sorted(
+        (row for p in each for row in p.rows if isinstance(row, DueRow)), key=lambda row: (row.instant, row.key)
+    )
+    found = Preview(tuple(due), sum(p.excluded for p in each))
     console = screen()
     table = Table(COLUMNS)
     _fill(table, found, now, alone=False, everywhere=everywhere, named=True)
