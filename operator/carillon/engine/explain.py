@@ -440,12 +440,14 @@ def _watermark(marks: Sequence[TriggerStatus]) -> str:
     return f"handledThrough is {clock(min(mark.handled_through for mark in marks))}"
 
 
-def run_of(definition: Definition, runs: Sequence[Run], instant: datetime) -> RunStory | None:
-    """The run of a due time: the periodic one first, then one that was backfilled."""
+def run_of(definition: Definition, runs: Sequence[Run], instant: datetime, *, besides: str = "") -> RunStory | None:
+    """The run of a due time other than the one named: the periodic one first, then one that was backfilled."""
     found = [run for run in runs if run.spec.scheduled_time == instant]
     kept = [_of_object(run) for run in sorted(found, key=lambda run: run.created)]
     gone = [_of_line(line) for line in definition.status.history if line.scheduled_time == instant]
-    return min((*kept, *gone), key=lambda story: story.backfilled, default=None)
+    return min(
+        (story for story in (*kept, *gone) if story.name != besides), key=lambda story: story.backfilled, default=None
+    )
 
 
 def _of_object(run: Run) -> RunStory:
