@@ -138,10 +138,20 @@ def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, An
     return {**raw, "metadata": metadata, "status": {}}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: what looks like a date is a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, shape) for tag, shape in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _documents(file: str) -> list[Any]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return [document for document in yaml.safe_load_all(text) if document]
+        return [document for document in yaml.load_all(text, _Loader) if document]
     except (OSError, UnicodeDecodeError) as error:
         raise usage(f"-f {file}: {error}") from None
     except yaml.YAMLError as error:
@@ -151,7 +161,8 @@ def _documents(file: str) -> list[Any]:
 async def _of_file(world: World, file: str, place: Place, after: datetime) -> list[Definition]:
     items: dict[str, list[dict[str, Any]]] = {"ScheduledJob": [], "Calendar": []}
     for item in (item for document in _documents(file) for item in _items(document)):
-        if item.get("kind") in items and isinstance(item.get("metadata"), dict) and item["metadata"].get("name"):
+        metadata = item.get("metadata")
+        if item.get("kind") in items and isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             items[item["kind"]].append(_local(item, place.namespace or "default", after))
     if not items["ScheduledJob"]:
         raise usage(f"-f {file}: no ScheduledJob in it")
