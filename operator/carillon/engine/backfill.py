@@ -14,10 +14,10 @@ from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine.build import run_labels
-from carillon.engine.explain import RunStory, run_of
 from carillon.engine.model import Definition, Run
 from carillon.engine.names import digest
 from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.triggers import SECOND
 
 RUN_NAME_LENGTH = 253

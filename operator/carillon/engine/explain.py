@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from carillon.api.jobrun import Phase, TriggerType
-from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy, Execution, Skip, TriggerStatus
+from carillon.api.jobrun import Phase
+from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Run
 from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.reasons import why_skipped
+from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of
 from carillon.engine.triggers import SECOND, names
 from carillon.engine.words import clock, counted, listed, span
@@ -42,23 +44,6 @@ class Verdict(StrEnum):
     FORGOTTEN = "Forgotten"
     MISSING = "Missing"
     WILL_RUN = "WillRun"
-
-
-@dataclass(frozen=True, slots=True)
-class RunStory:
-    """The run of a due time, as its object or a line of the history tells."""
-
-    name: str
-    phase: str
-    reason: str
-    message: str
-    exit_code: int | None
-    started: datetime | None
-    ended: datetime | None
-    backfilled: bool
-    """Whether it was made afterwards, by a backfill."""
-    kept: bool
-    """Whether the JobRun is still there, or only its line in status.history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +235,7 @@ class _Case:
             lead = "" if told else f"{headline.rstrip('.')}. "
             return Verdict.BACKFILLED, f"{lead}A backfill ran it{after}: {run.name} {state}.", policy, ""
         if run.phase == Phase.SKIPPED:
-            words, policy, cure = self._reason(run.reason)
+            words, policy, cure = why_skipped(self.spec, run.reason)
             return Verdict.REFUSED, f"It did not run: {words or how}.", policy, cure
         if run.ended is None:
             if run.started is None:
@@ -298,7 +283,7 @@ class _Case:
     def _skipped(self, line: Skip) -> tuple[Verdict, str, str, str]:
         if line.reason == "Excluded":
             return self._left_out("It did not run")
-        words, policy, cure = self._reason(line.reason)
+        words, policy, cure = why_skipped(self.spec, line.reason)
         verdict = Verdict.SUSPENDED if line.reason == SkipReason.SUSPENDED else Verdict.SKIPPED
         return verdict, f"It did not run: {words or line.reason}.", policy, cure
 
@@ -310,52 +295,6 @@ class _Case:
             "spec.exclude",
             "change spec.exclude or the Calendar that it names; to run the job all the same, create a JobRun",
         )
-
-    def _reason(self, reason: str) -> tuple[str, str, str]:
-        """Words, the field that decided, and the cure, for a reason to skip."""
-        deadline = self.spec.starting_deadline_seconds
-        limit = f"startingDeadlineSeconds: {deadline}" if deadline else "startingDeadlineSeconds"
-        known = {
-            "ConcurrencyForbid": (
-                "another run of the job was still active",
-                f"concurrency.policy: {self.spec.concurrency.policy}",
-                "if runs may overlap set concurrency.policy to Allow, or to Replace if the newest counts; "
-                "or have the runs take less time (timeoutSeconds ends one that hangs)",
-            ),
-            "QueueFull": ("the queue was full", "concurrency.queueLimit", "raise concurrency.queueLimit"),
-            "DeadlineExceeded": (
-                "it could not start in time",
-                limit,
-                "raise startingDeadlineSeconds, if a late run is better than none",
-            ),
-            "CatchUp": self._catch_up(),
-            "Suspended": ("the job was disabled then", "spec.suspend", "backfill it, if it has to run after all"),
-            "Disabled": ("the job was disabled then", "spec.suspend", "enable the job, or force the run"),
-            "Invalid": (
-                "the definition could not be scheduled then",
-                "the condition Ready",
-                "backfill it, if it has to run after all",
-            ),
-            "Withdrawn": (
-                "the definition was changed between the due time and the start",
-                "the edit",
-                "backfill it, if it has to run after all",
-            ),
-            "Replaced": ("a newer run took its place", "concurrency.policy: Replace", ""),
-        }
-        return known.get(reason, ("", "", ""))
-
-    def _catch_up(self) -> tuple[str, str, str]:
-        rule = self.spec.catch_up
-        missed = "nobody was there to fire it in time"
-        if rule.policy is CatchUpPolicy.SKIP:
-            cure = "set catchUp.policy to Latest or All to make up for downtimes; or backfill it"
-            return f"{missed}, and what was missed is not caught up on", "catchUp.policy: Skip", cure
-        if rule.policy is CatchUpPolicy.ALL:
-            words = f"{missed}, and more due times were missed than are caught up on"
-            return words, f"catchUp.limit: {rule.limit}", "raise catchUp.limit; or backfill it"
-        cure = "set catchUp.policy to All if every due time has to run; or backfill it"
-        return f"{missed}, and only the newest missed due time is caught up on", "catchUp.policy: Latest", cure
 
     def _passed(self) -> tuple[Verdict, str, str, str]:
         created = self.definition.created
@@ -438,45 +377,6 @@ def _watermark(marks: Sequence[TriggerStatus]) -> str:
     if not marks:
         return "status.triggers is empty"
     return f"handledThrough is {clock(min(mark.handled_through for mark in marks))}"
-
-
-def run_of(definition: Definition, runs: Sequence[Run], instant: datetime, *, besides: str = "") -> RunStory | None:
-    """The run of a due time other than the one named: the periodic one first, then one that was backfilled."""
-    found = [run for run in runs if run.spec.scheduled_time == instant]
-    kept = [_of_object(run) for run in sorted(found, key=lambda run: run.created)]
-    gone = [_of_line(line) for line in definition.status.history if line.scheduled_time == instant]
-    return min(
-        (story for story in (*kept, *gone) if story.name != besides), key=lambda story: story.backfilled, default=None
-    )
-
-
-def _of_object(run: Run) -> RunStory:
-    step = next(iter(run.status.steps), None)
-    return RunStory(
-        name=run.name,
-        phase=run.phase.value,
-        reason=run.status.reason,
-        message=run.status.message,
-        exit_code=step.exit_code if step is not None else None,
-        started=run.status.start_time,
-        ended=run.status.completion_time,
-        backfilled=run.spec.trigger.type is TriggerType.BACKFILL,
-        kept=True,
-    )
-
-
-def _of_line(line: Execution) -> RunStory:
-    return RunStory(
-        name=line.run,
-        phase=line.phase,
-        reason=line.reason,
-        message=line.message,
-        exit_code=line.exit_code,
-        started=line.start_time,
-        ended=line.completion_time,
-        backfilled=line.trigger == TriggerType.BACKFILL,
-        kept=False,
-    )
 
 
 def _lateness(late: timedelta, *, jittered: bool) -> str:
