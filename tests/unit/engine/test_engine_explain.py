@@ -8,8 +8,9 @@ import pytest
 
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import Skip
-from carillon.engine.explain import Explanation, Story, Verdict, explain
+from carillon.engine.explain import Explanation, explain
 from carillon.engine.model import Definition, Run
+from carillon.engine.story import Story, Verdict
 from tests.unit.engine.builders import HOURLY, Body, a_definition, a_run, as_json, at, stamp
 
 NOW = "12:30:00"
