@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from carillon.api.jobrun import Phase
-from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
+from carillon.api.scheduledjob import Backend, ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Run
 from carillon.engine.outlook import Outlook
@@ -35,6 +35,8 @@ class Verdict(StrEnum):
     UNHANDLED = "Unhandled"
     FORGOTTEN = "Forgotten"
     MISSING = "Missing"
+    NATIVE = "Native"
+    """The native controller fires the job, and keeps no record of what it leaves out."""
     WILL_RUN = "WillRun"
 
 
@@ -188,6 +190,8 @@ class _Case:
                 "spec.suspend: true",
                 "set spec.suspend to false",
             )
+        if self.spec.backend is Backend.CRON_JOB:
+            return Verdict.WILL_RUN, "The native CronJob controller will fire it.", "backend: CronJob", ""
         start = self.triggers[0].start(self.instant)
         when = "It will run" if start == self.instant else f"It will run at {clock(start, self.zone)}, after its jitter"
         policy = self.spec.concurrency.policy
@@ -227,6 +231,14 @@ class _Case:
             )
         if self.excluded:
             return self._left_out("It did not run")
+        if self.spec.backend is Backend.CRON_JOB:
+            return (
+                Verdict.NATIVE,
+                "No run is recorded. The native CronJob controller fires this job, and keeps no record of what it "
+                "leaves out.",
+                "backend: CronJob",
+                "use backend: Operator, if every due time has to be accounted for",
+            )
         since = max((mark.since for mark in self.marks), default=created)
         if self.marks and all(self.instant <= mark.since for mark in self.marks):
             return (
