@@ -7,6 +7,7 @@ PYTHON ?= python3
 CLUSTER ?= default
 K8S_VERSION ?= v1.36.3
 TEST_CLUSTER ?= test
+FUZZ_SECONDS ?= 60
 export K8S_VERSION
 
 BIN := .venv/bin
@@ -54,6 +55,15 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit
 
+fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
+	@mkdir -p build/fuzz/corpus
+	$(BIN)/python -m tests.fuzz.schedule -max_total_time=$(FUZZ_SECONDS) -max_len=1300 -dict=tests/fuzz/schedule.dict \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+bench-schedule: $(READY) ## Due times per second, against croniter and cronsim
+	$(BIN)/python -m tests.bench.schedule
+
 bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 ScheduledJobs
 	$(BIN)/python -m tests.bench.idle
 
@@ -74,4 +84,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-idle bench-latency cluster cluster-down image demo

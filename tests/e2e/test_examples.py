@@ -11,7 +11,7 @@ from tests.e2e import examples as files
 from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.conftest import new_namespace
 from tests.e2e.examples import Files, definition, finished, log_of, of
-from tests.e2e.objects import now, rfc3339
+from tests.e2e.objects import instant, now, rfc3339
 from tests.e2e.operators import Operators
 
 NAMESPACE = files.NAMESPACE
@@ -194,6 +194,16 @@ def test_system_job_finds_the_clusters_dns(api: Api, runs: dict[str, Manifest]) 
     assert "kubernetes.default.svc" in log_of(api, run)
     assert run["metadata"]["labels"]["carillon.dev/class"] == "System"
     assert api.get("scheduledjobs", NAMESPACE, "check-dns")["status"]["display"]["owner"] == "system"
+
+
+def test_reminders_are_sent_on_working_days_only(api: Api, runs: dict[str, Manifest]) -> None:
+    run = runs["send-reminders"]
+    assert run["status"]["phase"] == "Succeeded", run["status"]
+    assert "to tower clock works" in log_of(api, run)
+    status = api.get("scheduledjobs", NAMESPACE, "send-reminders")["status"]
+    assert [instant(due).weekday() < 5 for due in status["nextExecutions"]] == [True] * 5
+    calendar = api.get("calendars", NAMESPACE, "working-days")["status"]
+    assert (condition({"status": calendar}, "Ready"), calendar["usedBy"]) == ("True", 1)
 
 
 def test_failing_job_shows_its_error_until_it_is_mended(api: Api, runs: dict[str, Manifest]) -> None:

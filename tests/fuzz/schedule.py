@@ -33,8 +33,8 @@ with atheris.instrument_imports(include=["carillon.schedule"]):
         zone,
     )
 
-LIMIT = 0.05
-"""Seconds of CPU, with coverage counted."""
+LIMIT = 0.15
+"""Seconds of CPU with coverage counted, which makes loops 30 times slower: 5 ms without."""
 INSTANTS = (
     datetime(1970, 1, 1, tzinfo=UTC),
     datetime(2011, 12, 29, 9, 59, 59, tzinfo=UTC),
@@ -87,14 +87,13 @@ def seconds_of(action: Callable[[], None]) -> float:
 
 
 def one(data: bytes) -> None:
-    """Try one input."""
-    provider = atheris.FuzzedDataProvider(data)
-    kind = provider.ConsumeIntInRange(0, 8)
-    time_zone = ZONES[provider.ConsumeIntInRange(0, len(ZONES) - 1)]
-    instant = INSTANTS[provider.ConsumeIntInRange(0, len(INSTANTS) - 1)]
-    instant += timedelta(seconds=provider.ConsumeIntInRange(-100_000, 0))
-    rule = DaylightSaving.RUN_ONCE if provider.ConsumeBool() else DaylightSaving.WALL_CLOCK
-    text = provider.ConsumeUnicode(1_200)
+    """Try one input: five bytes choose what to ask, and the rest is the text."""
+    if len(data) < 5:
+        return
+    kind, rule = data[0] % 9, list(DaylightSaving)[data[1] % 2]
+    time_zone = ZONES[data[2] % len(ZONES)]
+    instant = INSTANTS[data[3] % len(INSTANTS)] - timedelta(minutes=7 * data[4])
+    text = data[5:].decode(errors="surrogateescape")
 
     def action() -> None:
         with contextlib.suppress(ScheduleError):

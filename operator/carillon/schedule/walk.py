@@ -45,7 +45,8 @@ def walk(pattern: CivilPattern, offsets: Offsets, start: int, *, mid_walk: bool 
     `mid_walk` says that the walk has come from an earlier day to `start`, which begins a day.
 
     Three times the native controller has no answer, and this has one:
-    - robfig gives up after five years, so that 29 February is lost from 2097 on: this asks again from there;
+    - robfig gives up after five years, so that 29 February is lost from 2097 on: this asks again from there, or from
+      the next year that has such a day (a fifth Sunday in February is 28 years away, or 40);
     - robfig steps on the spot for ever before a day that never was: this goes on after it (see `find_day`);
     - robfig answers with the instant it was asked about, or one before it, and so again and again (America/St_Johns
       until 2011, where 00:01 became 23:01): this asks again from the next full hour.
@@ -58,7 +59,7 @@ def walk(pattern: CivilPattern, offsets: Offsets, start: int, *, mid_walk: bool 
             due = walker.find(last_year)
             mid_walk = False
             if due is None:
-                start = go_date(offsets, _civil(last_year + 1, 1, 1))
+                start = go_date(offsets, _civil(_year_to_ask(pattern, last_year + 1), 1, 1))
             elif due < asked:
                 start += HOUR - (start + offsets.at(start)) % HOUR
             else:
@@ -90,11 +91,34 @@ class _Walker:
             self.day = day
             self.date = date.fromordinal(day + EPOCH_ORDINAL)
 
+    def stride(self, step: int, times: int) -> None:
+        """Make so many steps (seconds) at once, or a single one where the clocks change on the way."""
+        there = self.instant + step * times
+        self.go(there if self.offsets.at(there) == self.offsets.at(self.instant) else self.instant + step)
+
     def restart_unit(self, civil: int) -> None:
         """Go back to the beginning of a unit, the first time that one does not match."""
         if not self.reset:
             self.reset = True
             self.go(go_date(self.offsets, civil))
+
+    def in_month(self) -> bool:
+        """Whether the month matches; one that has strayed into the next is not noticed by the days and hours."""
+        return bool(self.pattern.days.months >> self.date.month & 1)
+
+    def jump(self) -> bool:
+        """Go to the due second at once, where no change of the clocks lies before it or on its day.
+
+        From where a unit does not match and all smaller ones are at zero, the walk is then civil arithmetic.
+        """
+        block = self.offsets.block(self.instant)
+        index = bisect_right(block.starts, self.instant) - 1
+        offset = block.offsets[index]
+        matching = self.pattern.next(self.instant + offset - 1)
+        if offset % 60 or matching is None or matching - offset >= block.calm_until[index]:
+            return False
+        self.go(matching - offset)
+        return True
 
     def find(self, last_year: int) -> int | None:
         """Walk until all units match; a unit that wraps begins again with the months."""
@@ -105,7 +129,10 @@ class _Walker:
 
     def find_month(self) -> bool:
         while not self.pattern.days.months >> self.date.month & 1:
-            self.restart_unit(_civil(self.date.year, self.date.month, 1))
+            first = _civil(self.date.year, self.date.month, 1)
+            self.restart_unit(first)
+            if self.day * DAY == first and not self.second and self.jump():
+                return True
             civil = _civil(self.date.year, self.date.month + 1, self.date.day) + self.second
             self.go(go_date(self.offsets, civil))
             if self.date.month == 1:
@@ -114,9 +141,13 @@ class _Walker:
 
     def find_day(self) -> bool:
         """Find a day; one that has strayed past the first of the next month does not notice that the month is over."""
-        days = self.pattern.any_month
+        days, tried = self.pattern.any_month, False
         while not days.matches(self.day):
-            self.restart_unit(self.day * DAY)
+            day = self.day
+            self.restart_unit(day * DAY)
+            if not tried and self.day == day and not self.second and self.in_month() and self.jump():
+                return True
+            tried = True
             before = self.instant
             self.go(go_date(self.offsets, (self.day + 1) * DAY + self.second))
             if self.instant == before:
@@ -132,8 +163,12 @@ class _Walker:
         return True
 
     def find_hour(self) -> bool:
+        tried = False
         while not self.pattern.hours >> (hour := self.second // HOUR) & 1:
             self.restart_unit(self.day * DAY + hour * HOUR)
+            if not tried and self.second == hour * HOUR and self.in_month() and self.jump():
+                return True
+            tried = True
             self.go(self.instant + HOUR)
             if self.second < HOUR:
                 return False
@@ -145,7 +180,9 @@ class _Walker:
                 self.reset = True
                 # Whole minutes of UTC, whatever the clocks show: time.Truncate.
                 self.go(self.instant - self.instant % 60)
-            self.go(self.instant + 60)
+            minute = self.second // 60 % 60
+            rest = self.pattern.minutes >> minute + 1
+            self.stride(60, (rest & -rest).bit_length() if rest else 60 - minute)
             if self.second % HOUR < 60:
                 return False
         return True
@@ -153,10 +190,22 @@ class _Walker:
     def find_second(self) -> bool:
         while not self.pattern.seconds >> self.second % 60 & 1:
             self.reset = True
-            self.go(self.instant + 1)
+            second = self.second % 60
+            rest = self.pattern.seconds >> second + 1
+            self.stride(1, (rest & -rest).bit_length() if rest else 60 - second)
             if self.second % 60 == 0:
                 return False
         return True
+
+
+def _year_to_ask(pattern: CivilPattern, year: int) -> int:
+    """Tell the first year >= this one that has a day of the pattern."""
+    if year > date.max.year:
+        raise _BeyondCalendar
+    day = pattern.days.next_day(_civil(year, 1, 1) // DAY)
+    if day is None:
+        raise _BeyondCalendar
+    return date.fromordinal(day + EPOCH_ORDINAL).year
 
 
 def _civil(year: int, month: int, day: int) -> int:

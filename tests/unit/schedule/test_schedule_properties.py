@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +16,15 @@ from carillon.schedule import (
     Schedule,
     ScheduleError,
     cron,
+    exclude_date,
+    exclude_holidays,
+    exclude_window,
     load_zone,
     parse_at,
     parse_cron,
     parse_interval,
 )
+from carillon.schedule.zone import nearest_names
 from tests.unit.schedule import crons
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,6 +130,11 @@ PARSERS: list[Callable[[str], object]] = [
     lambda text: parse_interval("R3/" + text + "/2026-01-01T00:00:00Z"),
     parse_at,
     load_zone,
+    lambda text: exclude_date(text, ZoneInfo("Europe/Paris")),
+    lambda text: exclude_window(text, 3_600, "Europe/Paris", "n/a"),
+    lambda text: exclude_window("0 8 * * *", 3_600, text, "n/a"),
+    lambda text: exclude_holidays(text, None, ZoneInfo("Europe/Paris")),
+    lambda text: exclude_holidays("DE", text, ZoneInfo("Europe/Paris")),
 ]
 
 
@@ -185,3 +195,31 @@ def test_no_cron_takes_5_ms_to_refuse_or_answer(text: str) -> None:
             parse_cron(text).next_after(EPOCH)
 
     assert seconds_of(refuse_or_answer) < 0.005
+
+
+RARE = ["0 0 * 2 MON#5", "* * * * 2 0#5", "59 59 23 29 2 ?", "* * L-28 2 *", "30 2 29 2 *"]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("expression", RARE)
+def test_no_day_is_so_rare_that_it_takes_5_ms_to_find(expression: str, zone: str) -> None:
+    """A fifth Sunday in February comes every 28 years, or 40. The tables of the zone are there already."""
+
+    def find() -> None:
+        cron._parse.cache_clear()
+        for rule in DaylightSaving:
+            schedule = parse_cron(expression, time_zone=zone, daylight_saving=rule)
+            assert schedule.next_after(datetime(2096, 2, 29, 23, 59, 59, tzinfo=UTC)) is not None
+
+    assert seconds_of(find) < 0.01
+
+
+@given(text=st.text(ALPHABET, max_size=64) | st.text("aeiourstnl/_EAP", max_size=64))
+@settings(max_examples=100, deadline=None)
+def test_no_time_zone_takes_5_ms_to_refuse(text: str) -> None:
+    def refuse() -> None:
+        nearest_names.cache_clear()
+        with contextlib.suppress(ScheduleError):
+            load_zone(text)
+
+    assert seconds_of(refuse, turns=3) < 0.005
