@@ -7,7 +7,8 @@ import pytest
 
 from tests.e2e.api import Api, ApiError, Manifest, condition
 from tests.e2e.objects import instant, now, scheduled_job
-from tests.e2e.together import together
+from tests.e2e.operators import Operators
+from tests.e2e.together import Crowd, together
 
 EVERY_MINUTE = [{"name": "minute", "cron": "* * * * *"}]
 TELL = "echo run=$CARILLON_RUN due=${CARILLON_SCHEDULED_TIME:-none}"
@@ -165,3 +166,16 @@ def test_clock_changes_need_wall_clock(api: Api, namespace: str) -> None:
     api.patch("scheduledjobs", namespace, "paris", {"spec": {"triggers": [{**paris, "daylightSaving": "WallClock"}]}})
     until_in_place(api, namespace, "paris")
     assert api.get("cronjobs", namespace, "paris")["spec"]["timeZone"] == "Europe/Paris"
+
+
+def test_goes_on_while_the_operator_is_away(api: Api, namespace: str, operators: Operators, crowd: Crowd) -> None:
+    crowd.settle()
+    api.create("scheduledjobs", namespace, native("beat"))
+    until_in_place(api, namespace, "beat")
+    operators.stop()
+    try:
+        [job, *_] = api.until_all("jobs", namespace, bool, "a Job that nobody of ours has made", seconds=A_MINUTE)
+        assert not api.select("jobruns", namespace)
+    finally:
+        operators.start()
+    assert api.until_finished(namespace, job["metadata"]["name"])["phase"] == "Succeeded"

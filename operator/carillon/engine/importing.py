@@ -176,11 +176,11 @@ def _deadline(spec: Object, wanted: Body, equal: list[str], changes: list[str]) 
 def _job_template(spec: Object, equal: list[str], changes: list[str]) -> Body:
     template: Body = copy.deepcopy(dict(spec["jobTemplate"]))
     job_spec = template.setdefault("spec", {})
-    for metadata in (template.get("metadata"), (job_spec.get("template") or {}).get("metadata")):
-        if metadata is not None:
-            metadata.pop("creationTimestamp", None)
-    if not template.get("metadata", True):
-        del template["metadata"]
+    for part in (template, job_spec.get("template") or {}):
+        # Go writes `creationTimestamp: null` and `{}` into templates that say nothing of the kind.
+        (part.get("metadata") or {}).pop("creationTimestamp", None)
+        if not part.get("metadata", True):
+            del part["metadata"]
     equal.append("jobTemplate: as it is")
     if "ttlSecondsAfterFinished" in job_spec:
         seconds = job_spec.pop("ttlSecondsAfterFinished")

@@ -104,8 +104,7 @@ def test_clock_changes_are_met_as_the_cronjob_does(trigger: dict[str, Any], take
         *(
             (
                 {"triggers": [{"name": "t0", "cron": "0 3 * * *", **field}]},
-                f"spec.triggers[0].{next(iter(field))}: "
-                "a CronJob does not know it; remove it, or use backend: Operator",
+                f"spec.triggers[0].{next(iter(field))}: a CronJob does not know it; remove it, or use backend",
             )
             for field in (
                 {"jitterSeconds": 30},
