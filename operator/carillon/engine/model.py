@@ -57,7 +57,9 @@ class PlannedTrigger:
     excluded: Schedule | None = None
     """The due times that exclusions take away; None where there are no exclusions."""
     closed: Closed | None = None
-    """The exclusions, to tell people why."""
+    """The exclusions together."""
+    closed_by: tuple[tuple[str, Closed], ...] = ()
+    """The exclusions by the name of the Calendar that has them (empty: the definition itself), to tell people why."""
     zone: ZoneInfo = UTC_ZONE
     """In which civil days are read."""
     jitter_seconds: int = 0

@@ -56,8 +56,10 @@ class Outlook:
 
     def closed(self, instant: datetime) -> str:
         """Why an instant is excluded; empty when it is not."""
-        span = self.planned.closed.at(instant) if self.planned.closed is not None else None
-        return "" if span is None else span.reason
+        for calendar, closed in self.planned.closed_by:
+            if (span := closed.at(instant)) is not None:
+                return f"{span.reason}, of Calendar {calendar}" if calendar else span.reason
+        return ""
 
     def excluded_between(self, after: datetime, through: datetime) -> int:
         """Count the due times in (after, through] that exclusions take away."""

@@ -55,7 +55,7 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     problems: list[str] = []
     planned = [_trigger(definition.spec, index, definition.key, calendars, problems) for index in _indices(definition)]
     if not definition.spec.triggers:  # an exclusion without a trigger is of no use, and may be wrong all the same
-        _closed(definition.spec, definition.key, UTC_ZONE, calendars, problems)
+        _sources(definition.spec, definition.key, UTC_ZONE, calendars, problems)
     name = definition.key.name
     if len(name) > keys.SCHEDULED_JOB_NAME_LENGTH:
         limit = keys.SCHEDULED_JOB_NAME_LENGTH
@@ -90,7 +90,8 @@ def _trigger(
     schedule = bounded(schedule, start_at=trigger.start_at, end_at=trigger.end_at)
     if trigger.start_at is not None or trigger.end_at is not None:
         identity += tuple(rfc3339(t) if t is not None else "" for t in (trigger.start_at, trigger.end_at))
-    shut = _closed(spec, key, zone, calendars, problems)
+    sources = _sources(spec, key, zone, calendars, problems)
+    shut = closed(piece for source in sources for piece in source[1].pieces) if sources else None
     return PlannedTrigger(
         name=trigger.name,
         spec_hash=digest(*identity, length=12),
@@ -99,6 +100,7 @@ def _trigger(
         open=outside(schedule, shut) if shut is not None else schedule,
         excluded=inside(schedule, shut) if shut is not None else None,
         closed=shut,
+        closed_by=sources,
         zone=zone,
         jitter_seconds=trigger.jitter_seconds or 0,
         seed=f"{key}/{trigger.name}",
@@ -123,11 +125,11 @@ def _field(trigger: Trigger, error: ScheduleError) -> str:
     return "timeZone" if trigger.time_zone is not None and error.text == trigger.time_zone else "cron"
 
 
-def _closed(
+def _sources(
     spec: ScheduledJobSpec, key: Key, zone: ZoneInfo, calendars: Mapping[str, Calendar], problems: list[str]
-) -> Closed | None:
-    """What is closed for a trigger in this time zone; None where nothing ever is."""
-    pieces = _pieces(spec.exclude, "spec.exclude", key, zone, problems)
+) -> tuple[tuple[str, Closed], ...]:
+    """What is closed for a trigger in this time zone, by where it is written; without what never closes."""
+    found = [("", _pieces(spec.exclude, "spec.exclude", key, zone, problems))]
     for index, name in enumerate(spec.exclude.calendars):
         field = f"spec.exclude.calendars[{index}]"
         calendar = calendars.get(name)
@@ -138,8 +140,8 @@ def _closed(
         elif calendar.invalid or calendar.spec is None:
             problems.append(f"{field}: Calendar {name} is not valid: {calendar.invalid}")
         else:
-            pieces += _pieces(calendar.spec, field, calendar.key, zone, problems)
-    return closed(tuple(pieces)) if pieces else None
+            found.append((name, _pieces(calendar.spec, field, calendar.key, zone, problems)))
+    return tuple((source, closed(pieces)) for source, pieces in found if pieces)
 
 
 def _pieces(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: list[str]) -> list[Piece]:

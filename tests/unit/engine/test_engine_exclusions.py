@@ -7,6 +7,7 @@ import pytest
 from carillon.engine import plan as plans
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import decide
+from carillon.engine.explain import explain
 from carillon.engine.model import Calendar, Definition
 from carillon.engine.read import read_calendar, read_definition
 from tests.unit.engine.builders import (
@@ -110,6 +111,11 @@ class TestCalendars:
         closed = definition.triggers[0].closed
         assert closed is not None
         assert closed.at(at("12:15")) is not None
+
+    def test_people_are_told_which_one_it_was(self) -> None:
+        definition = with_calendar(a_calendar(**NOON_CLOSED), "office")
+        found = explain(definition, (), at("12:00"), at("12:10"))
+        assert found.excluded == "window 0 12 * * *, of Calendar office"
 
     def test_one_that_is_missing_makes_the_definition_invalid(self) -> None:
         definition = with_calendar(None, "office")
