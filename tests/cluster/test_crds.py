@@ -442,6 +442,7 @@ def test_defaults_are_filled_in_and_nulls_are_not_kept(api: Api) -> None:
         "autoStart": False,
         "triggers": [DAILY],
         "catchUp": {"policy": "Latest", "limit": 10},
+        "backend": "Operator",
         "concurrency": {"policy": "Forbid"},
         "history": {"succeeded": 3, "failed": 3},
     }

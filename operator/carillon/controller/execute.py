@@ -160,27 +160,31 @@ class Executor:
         elif controller_uid(raw, "JobRun") == action.run_uid:
             self._store.put_job(raw)
 
+    # Who was not found is forgotten by the UID that was known before the question: what a watch has told while the
+    # answer was on its way is newer than the answer.
+
     async def _read_again_run(self, key: Key, name: str) -> None:
+        known = [run.uid for run in self._store.snapshot(key).runs if run.name == name]
         try:
             self._store.put_run(await self._client.get(JOB_RUNS, key.namespace, name))
         except ApiError as error:
             if not error.not_found:
                 raise
-            for run in self._store.snapshot(key).runs:
-                if run.name == name:
-                    self._store.drop(run.uid)
+            for uid in known:
+                self._store.drop(uid)
             # It may have gone with its definition, which may have been made anew under the same name.
             await self._look_up_definition(key)
 
     async def read_calendar(self, key: CalendarKey) -> None:
         """Ask the API server itself for a Calendar: the watches of kinds are not in step."""
+        known = self._store.calendar(key)
         try:
             self._store.put_calendar(await self._client.get(CALENDARS, key.namespace, key.name))
         except ApiError as error:
             if not error.not_found:
                 raise
-            if (calendar := self._store.calendar(key)) is not None:
-                self._store.drop(calendar.uid)
+            if known is not None:
+                self._store.drop(known.uid)
 
     async def _create_run(self, key: Key, action: plans.CreateRun) -> None:
         try:
@@ -234,14 +238,14 @@ class Executor:
         self._store.put_job(raw)
 
     async def _look_up_definition(self, key: Key) -> None:
+        known = self._store.snapshot(key).definition
         try:
             self._store.put_definition(await self._client.get(SCHEDULED_JOBS, key.namespace, key.name))
         except ApiError as error:
             if not error.not_found:
                 raise
-            definition = self._store.snapshot(key).definition
-            if definition is not None:
-                self._store.drop(definition.uid)
+            if known is not None:
+                self._store.drop(known.uid)
             self._store.notes(key).definition_absent = True
 
     async def _look_up_job(self, key: Key, action: plans.LookUpJob) -> None:

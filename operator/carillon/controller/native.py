@@ -46,11 +46,14 @@ class NativeExecutor:
 
     async def look_up(self, key: Key) -> None:
         """Learn whether there is a CronJob of the definition's name, and whose."""
+        known = self._store.snapshot(key).cron_job
         try:
             raw = await self._client.get(CRON_JOBS, key.namespace, key.name)
         except ApiError as error:
             if not error.not_found:
                 raise
+            if self._store.snapshot(key).cron_job is not known:
+                return  # made while the answer was on its way
             self._store.forget_cron_job(key)
             self._store.notes(key).cron_job_absent = True
         else:
