@@ -28,7 +28,7 @@ from croniter import croniter
 from cronsim import CronSim
 
 from carillon.controller.agenda import Agenda
-from carillon.engine.model import Key
+from carillon.engine.model import Key, WorkKey
 from carillon.schedule import (
     DaylightSaving,
     ScheduleError,
@@ -182,7 +182,7 @@ def agenda(definitions: int, rounds: int) -> Iterator[Row]:
     def in_and_out(book: Agenda) -> None:
         for key, when in zip(keys, due, strict=True):
             book.set(key, when)
-        taken: list[Key] = []
+        taken: list[WorkKey] = []
         while (when := book.next()) is not None:
             taken += book.due(when)
         assert len(taken) == definitions

@@ -151,7 +151,9 @@ class Cluster:
 
 def names_calendars(raw: Object) -> bool:
     """Whether a ScheduledJob names Calendars."""
-    return bool(((raw.get("spec") or {}).get("exclude") or {}).get("calendars"))
+    spec = raw.get("spec")
+    exclude = spec.get("exclude") if isinstance(spec, dict) else None
+    return isinstance(exclude, dict) and bool(exclude.get("calendars"))
 
 
 @asynccontextmanager

@@ -12,9 +12,11 @@ from carillon.cli.moments import Moment, moment_of
 from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run
 from carillon.cli.screen import print_json, say, screen
-from carillon.engine.explain import Explanation, Nearest, RunStory, Story, Verdict, explain, skip_line
+from carillon.engine.explain import Explanation, Nearest, explain
 from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import common_zone, outlooks
+from carillon.engine.runstory import RunStory
+from carillon.engine.story import Story, Verdict, skip_line
 from carillon.engine.words import clock, counted, distance, listed
 
 GOOD = (Verdict.RAN, Verdict.ACTIVE, Verdict.WILL_RUN, Verdict.STARTING)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from carillon.engine.load import MINUTE
+from carillon.engine.load import CROWDED, MINUTE
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 EMPTY = "·"
@@ -17,9 +17,10 @@ class Scale:
     """Which block stands for which count: each about as many times the one below, the last one is the peak."""
 
     def __init__(self, peak: int) -> None:
-        steps = len(BLOCKS)
-        bounds = {max(1, round(peak ** (step / steps))) for step in range(1, steps + 1)} if peak else set()
-        self.bounds = sorted(bounds)
+        # A quiet cluster's peak is not drawn as if it were a crowd.
+        top, steps = max(peak, CROWDED), len(BLOCKS)
+        self.peak = peak
+        self.bounds = sorted({max(1, round(top ** (step / steps))) for step in range(1, steps + 1)})
         """The largest count of each block."""
 
     def level(self, count: int) -> int:
@@ -40,11 +41,13 @@ class Scale:
         for level, bound in enumerate(self.bounds):
             text.append("  ").append_text(self._block(level)).append(f"{low}" if low == bound else f"{low}-{bound}")
             low = bound + 1
+            if bound >= self.peak:
+                break
         return text
 
     def _block(self, level: int) -> Text:
-        # With fewer blocks than there are, the highest is still a full one.
-        place = len(BLOCKS) - len(self.bounds) + level
+        # With fewer steps than blocks, the highest is still a full one.
+        place = len(BLOCKS) - len(self.bounds) + level if level else 0
         return Text(BLOCKS[place], COLOURS[place])
 
 
@@ -59,10 +62,10 @@ def day(start: datetime, minutes: Sequence[int]) -> list[Text]:
         here = [minutes[n] if 0 <= n < len(minutes) else None for n in range(offset, offset + 60)]
         if all(count is None for count in here):
             continue
-        line = Text(f"{begin:%H}:00  ", "dim")
+        line = Text().append(f"{begin:%H}:00  ", "dim")
         for count in here:
             line.append_text(Text(" ") if count is None else scale.cell(count))
-        lines.append(line.append(f"  {sum(c for c in here if c is not None):>4,}", "not dim"))
+        lines.append(line.append(f"  {sum(c for c in here if c is not None):>4,}"))
     return [*lines, Text(), scale.legend()]
 
 
@@ -78,11 +81,11 @@ def week(start: datetime, minutes: Sequence[int]) -> list[Text]:
         day_minutes = [minutes[n] if 0 <= n < len(minutes) else None for n in range(offset, offset + 1_440)]
         if all(count is None for count in day_minutes):
             continue
-        line = Text(f"{begin:%a %m-%d}   ", "dim")
+        line = Text().append(f"{begin:%a %m-%d}   ", "dim")
         for place in range(0, 1_440, HALF_HOUR):
             here = [count for count in day_minutes[place : place + HALF_HOUR] if count is not None]
             line.append_text(scale.cell(max(here)) if here else Text(" "))
-        lines.append(line.append(f"  {sum(count for count in day_minutes if count is not None):>6,}", "not dim"))
+        lines.append(line.append(f"  {sum(count for count in day_minutes if count is not None):>6,}"))
     return [*lines, Text(), scale.legend(), Text("Each character is the fullest minute of half an hour.", "dim")]
 
 

@@ -11,7 +11,7 @@ from carillon.cli import heatmap
 from carillon.cli.cluster import Place, connected, world_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import run, usage
-from carillon.cli.screen import print_json, say, screen
+from carillon.cli.screen import print_json, say, screen, working
 from carillon.engine.load import Crowd, Load, Spread, measure
 from carillon.engine.words import clock, counted
 
@@ -46,8 +46,10 @@ def load_command(
             raise usage(f"--days {days}: write 1 or 7")
         place = Place.of(kubeconfig, kube_context, namespace, everywhere or namespace is None)
         async with connected(world, place) as cluster:
-            definitions = await cluster.definitions(place.namespace)
-        found = measure(definitions, world.now(), days=days, jitter_seconds=JITTER_SECONDS)
+            with working("reading ScheduledJobs"):
+                definitions = await cluster.definitions(place.namespace)
+        with working(f"counting the due times of {counted(len(definitions), 'job')}"):
+            found = measure(definitions, world.now(), days=days, jitter_seconds=JITTER_SECONDS)
         if output is Output.JSON:
             print_json(_json(found))
         else:

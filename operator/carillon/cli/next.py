@@ -1,31 +1,25 @@
 """`carillon next`: the due times to come, of a definition, a file, a namespace, or an expression alone."""
 
 import re
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from carillon.api.base import rfc3339
-from carillon.cli.cluster import Calendars, Place, World, connected, names_calendars, world_of
+from carillon.cli.cluster import Place, world_of
 from carillon.cli.moments import rfc3339_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run, usage
 from carillon.cli.screen import Column, Table, print_json, say, screen
-from carillon.engine.model import Calendar, Definition, Key
+from carillon.cli.sources import of_cluster, of_cron, of_file
+from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.preview import ChangeRow, DueRow, Preview, preview
-from carillon.engine.read import read_calendar, read_definition
 from carillon.engine.words import civil, clock, counted, distance, span
 from carillon.schedule import DaylightSaving
 
-ALONE = "cron"
-"""What an expression that belongs to no definition is called."""
 MOST = 100_000
 _HASH = re.compile(r"\b[Hh]\b")
 
@@ -45,7 +39,10 @@ def next_command(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="RFC3339", help="Due times after this instant. Default: now.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="How many due times.")] = 10,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST, metavar="N", help="Due times of each job. Default: 10; 1 in a list of jobs."),
+    ] = None,
     excluded: Annotated[bool, typer.Option("--excluded", help="List what exclusions leave out, too.")] = False,
     output: OutputFormat = Output.TABLE,
     kubeconfig: Kubeconfig = None,
@@ -68,24 +65,29 @@ def next_command(
         after = now if from_ is None else rfc3339_of(from_, "--from")
         place = Place.of(kubeconfig, kube_context, namespace, everywhere)
         if cron is not None:
-            definitions = [_of_cron(cron, time_zone, daylight_saving, after)]
+            definitions = [of_cron(cron, time_zone, daylight_saving, after)]
         elif file is not None:
-            definitions = await _of_file(world, file, place, after)
+            definitions = await of_file(world, file, place, after)
         else:
-            definitions = await _of_cluster(world, place, name)
-        one = definitions[0] if name is not None or len(definitions) == 1 else None
+            definitions = await of_cluster(world, place, name)
+        each = count or (10 if name is not None or file is not None or cron is not None else 1)
+        one = (
+            definitions[0]
+            if name is not None or cron is not None or (file is not None and len(definitions) == 1)
+            else None
+        )
         if one is not None and one.invalid:
             raise Problem(_invalid(one), _code(file, cron))
         shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
         if output is Output.JSON:
-            _print_json(shown, after, count, alone=one is not None)
+            _print_json(shown, after, each, alone=one is not None)
         elif one is not None or file is not None:
             for number, definition in enumerate(d for d in definitions if not d.invalid):
                 if number:
                     typer.echo()
-                _print_one(definition, after, now, count, excluded, titled=cron is None)
+                _print_one(definition, after, now, each, excluded, titled=cron is None)
         else:
-            _print_all([d for d in definitions if not d.invalid], after, now, count, excluded, everywhere)
+            _print_all([d for d in definitions if not d.invalid], after, now, each, excluded, everywhere)
         for definition in definitions:
             if definition.invalid:
                 typer.echo(f"carillon: {_invalid(definition)}", err=True)
@@ -103,95 +105,6 @@ def _code(file: str | None, cron: str | None) -> Any:
 
 def _invalid(definition: Definition) -> str:
     return f"{definition.key}: {definition.invalid}" if definition.key.namespace else definition.invalid
-
-
-def _of_cron(cron: str, time_zone: str | None, saving: DaylightSaving | None, after: datetime) -> Definition:
-    trigger: dict[str, Any] = {"name": ALONE, "cron": cron}
-    if time_zone is not None:
-        trigger["timeZone"] = time_zone
-    if saving is not None:
-        trigger["daylightSaving"] = saving.value
-    raw = {"metadata": {"name": ALONE}, "spec": {"triggers": [trigger], "jobTemplate": {}}}
-    definition = read_definition(_local(raw, "", after))
-    # The place in a definition that there is not says nothing here.
-    words = definition.invalid.removeprefix("spec.triggers[0].")
-    return replace(definition, invalid=words)
-
-
-def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, Any]:
-    """Complete an object that the API server has not seen."""
-    metadata = {
-        "namespace": namespace,
-        "uid": "",
-        "resourceVersion": "",
-        "creationTimestamp": rfc3339(after),
-        **raw["metadata"],
-    }
-    return {**raw, "metadata": metadata, "status": {}}
-
-
-def _documents(file: str) -> list[Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return [document for document in yaml.safe_load_all(text) if document]
-    except (OSError, UnicodeDecodeError) as error:
-        raise usage(f"-f {file}: {error}") from None
-    except yaml.YAMLError as error:
-        raise usage(f"-f {file}: not YAML: {error}") from None
-
-
-async def _of_file(world: World, file: str, place: Place, after: datetime) -> list[Definition]:
-    items: dict[str, list[dict[str, Any]]] = {"ScheduledJob": [], "Calendar": []}
-    for item in (item for document in _documents(file) for item in _items(document)):
-        if item.get("kind") in items and isinstance(item.get("metadata"), dict) and item["metadata"].get("name"):
-            items[item["kind"]].append(_local(item, place.namespace or "default", after))
-    if not items["ScheduledJob"]:
-        raise usage(f"-f {file}: no ScheduledJob in it")
-    calendars: Calendars = {}
-    for calendar in map(read_calendar, items["Calendar"]):
-        calendars.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
-    found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
-    if any(
-        definition.invalid and names_calendars(raw)
-        for definition, raw in zip(found, items["ScheduledJob"], strict=True)
-    ):
-        # Calendars that are not in the file may be in the cluster.
-        for raw in items["ScheduledJob"]:
-            namespace = raw["metadata"]["namespace"]
-            known = await _calendars(world, replace(place, namespace=namespace))
-            calendars[namespace] = {**known, **calendars.get(namespace, {})}
-        found = [read_definition(raw, calendars.get(raw["metadata"]["namespace"], {})) for raw in items["ScheduledJob"]]
-    return found
-
-
-async def _calendars(world: World, place: Place) -> dict[str, Calendar]:
-    try:
-        async with connected(world, place) as cluster:
-            return (await cluster.calendars(place.namespace)).get(place.namespace or "", {})
-    except Problem:
-        return {}  # the definition says which one it lacks
-
-
-def _items(document: object) -> list[dict[str, Any]]:
-    if not isinstance(document, dict):
-        return []
-    if document.get("kind") in ("List", "ScheduledJobList"):
-        return [item for item in document.get("items") or () if isinstance(item, dict)]
-    return [document]
-
-
-async def _of_cluster(world: World, place: Place, name: str | None) -> list[Definition]:
-    if name is not None and place.namespace is None:
-        raise usage(f"NAME and --all-namespaces: {name} may be in several; name its namespace with -n")
-    async with connected(world, place) as cluster:
-        if name is not None:
-            return [await cluster.definition(Key(place.namespace or "", name))]
-        found = await cluster.definitions(place.namespace)
-    if not found:
-        raise Problem(
-            f"there are no ScheduledJobs in {(place.namespace and f'namespace {place.namespace}') or 'the cluster'}"
-        )
-    return found
 
 
 def _print_json(shown: Sequence[tuple[Key, Sequence[Outlook]]], after: datetime, count: int, *, alone: bool) -> None:
@@ -237,7 +150,12 @@ def _print_all(
     definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
 ) -> None:
     enabled = [definition for definition in definitions if not definition.suspended]
-    found = preview([(d.key, outlooks(d, now)) for d in enabled], after, count, excluded=excluded)
+    each = [preview([(d.key, outlooks(d, now))], after, count, excluded=excluded) for d in enabled]
+    # The clock changes of ten jobs' next due times would be noise; what they do to a due time stands below it.
+    due = sorted(
+        (row for p in each for row in p.rows if isinstance(row, DueRow)), key=lambda row: (row.instant, row.key)
+    )
+    found = Preview(tuple(due), sum(p.excluded for p in each))
     console = screen()
     table = Table(COLUMNS)
     _fill(table, found, now, alone=False, everywhere=everywhere, named=True)

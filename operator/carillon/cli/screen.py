@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len
@@ -22,6 +23,17 @@ def screen(*, err: bool = False) -> Console:
     return Console(
         file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False, soft_wrap=False
     )
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal's stderr that something takes its time."""
+    console = screen(err=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 def print_json(value: object) -> None:

@@ -52,7 +52,8 @@ def verify(namespaces: Namespaces = "", kubeconfig: Kubeconfig = None) -> None:
         time.sleep(SECOND_LOOK_SECONDS)
         seen = _look(namespaces, kubeconfig)
         again = audit.verify(seen.definitions, seen.runs, seen.jobs, datetime.now(UTC))
-        findings = [finding for finding in again if finding in findings]
+        before = {finding.about for finding in findings}
+        findings = [finding for finding in again if finding.about in before]
     typer.echo(f"{len(seen.definitions)} ScheduledJobs, {len(seen.runs)} JobRuns and {len(seen.jobs)} Jobs looked at")
     if not findings:
         typer.echo("every due time is accounted for; nothing is orphaned or stuck")

@@ -1,5 +1,6 @@
 """What `carillon task verify` and `report` say: is every due time accounted for, and how did the day go. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.skips import SKIP_LINES, schedule_of
+from carillon.engine.starting import WAITING
 from carillon.engine.triggers import bound, bound_to, names_instant, starts_at
 
 WINDOW = timedelta(days=1)
@@ -27,6 +29,11 @@ class Finding:
 
     subject: str
     problem: str
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """What stays the same when the same thing is found again later: times and counts go on."""
+        return self.subject, re.sub(r"\d+", "#", self.problem)
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.problem}"
@@ -138,7 +145,7 @@ def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
         return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
-    if run.phase is Phase.QUEUED:
+    if run.phase is Phase.QUEUED and run.status.reason != WAITING:
         return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
 

@@ -14,10 +14,10 @@ from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine.build import run_labels
-from carillon.engine.explain import RunStory, run_of
 from carillon.engine.model import Definition, Run
 from carillon.engine.names import digest
 from carillon.engine.outlook import Outlook, outlooks
+from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.triggers import SECOND
 
 RUN_NAME_LENGTH = 253
@@ -89,7 +89,8 @@ def plan(
     upper = sum(trigger.open.count(after, end) for trigger in triggers)
     listed = list(islice(_merged(triggers, after, end), limit + 1))
     exact = len(listed) <= limit
-    names = {run.name: run for run in runs}
+    # A run that history has pruned was made all the same.
+    names = {run.name for run in runs} | {line.run for line in definition.status.history}
     due = []
     for instant, order in listed[:limit]:
         name = run_name(definition.key.name, identity, instant)
@@ -98,8 +99,8 @@ def plan(
                 instant=instant,
                 triggers=tuple(triggers[place] for place in order),
                 name=name,
-                before=run_of(definition, [run for run in runs if run.name != name], instant),
-                present=name in names and names[name].spec.scheduled_time == instant,
+                before=run_of(definition, runs, instant, besides=name),
+                present=name in names,
             )
         )
     return Backfill(id=identity, due=tuple(due), total=len(listed) if exact else upper, excluded=excluded)

@@ -15,6 +15,8 @@ from carillon.engine.triggers import expected_start
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
+WAITING = "WaitingForSlot"
+"""The reason of a run whose turn has not come: its place in the queue is its record."""
 AUTO_START = "autoStart"
 """The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
 REFUSED_TOO_LONG = timedelta(minutes=15)
@@ -49,7 +51,7 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     if others and (patient or slots.policy is not ConcurrencyPolicy.ALLOW):
         listed = ", ".join(sorted(others.values())[:3])
         if patient:
-            return _wait(definition, run, "WaitingForSlot", f"waits until {listed} has ended", now)
+            return _wait(definition, run, WAITING, f"waits until {listed} has ended", now)
         if slots.policy is ConcurrencyPolicy.REPLACE:
             return _wait(definition, run, "Replacing", f"starts when {listed} is gone", now, replace=tuple(others))
         message = f"{listed} is active and spec.concurrency.policy is Forbid"

@@ -224,7 +224,7 @@ def exclude_date(text: str, zone: ZoneInfo) -> Piece:
 
 @lru_cache(maxsize=1_024)
 def exclude_window(cron: str, duration_seconds: int, time_zone: str | None, hash_key: str) -> Piece:
-    """Close `duration_seconds` from each due time of a cron on; the cron is read as `WallClock`.
+    """Close `duration_seconds` from each due time of a cron on, under `WallClock` and under `RunOnce`.
 
     Raises:
         ScheduleError: the cron or the zone cannot be understood, the duration is not from 1 second to 366 days, or the
@@ -234,15 +234,14 @@ def exclude_window(cron: str, duration_seconds: int, time_zone: str | None, hash
         raise ScheduleError(
             f"found the window {quoted(cron)} of {duration_seconds} seconds; write 1 to {LONGEST}", cron
         )
-    starts = parse_cron(cron, time_zone=time_zone, daylight_saving=DaylightSaving.WALL_CLOCK, hash_key=hash_key)
+    starts = parse_cron(cron, time_zone=time_zone, daylight_saving=DaylightSaving.RUN_ONCE, hash_key=hash_key)
     if not isinstance(starts, WallClock | RunOnce):
         raise ScheduleError(
             f"found the window {quoted(cron)}, which opens at no fixed times; write when, as in 0 8 * * MON-FRI", cron
         )
-    clock = WallClock(starts.pattern, starts.offsets)
-    return Window(
-        " ".join(cron.split()), time_zone or "UTC", hash_key, duration_seconds, opening(cron, clock, duration_seconds)
-    )
+    once = starts if isinstance(starts, RunOnce) else None
+    open_times = opening(cron, WallClock(starts.pattern, starts.offsets), once, duration_seconds)
+    return Window(" ".join(cron.split()), time_zone or "UTC", hash_key, duration_seconds, open_times)
 
 
 def closed(pieces: Iterable[Piece]) -> Closed:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 
 from carillon.schedule.errors import ScheduleError, quoted
 from carillon.schedule.pattern import CivilPattern
+from carillon.schedule.runonce import RunOnce
 from carillon.schedule.seconds import DAY
 from carillon.schedule.wallclock import WallClock
 
 LONGEST = 366 * DAY
+NEAR = 2 * 24 * 60
+"""Openings that are looked at around a change of the clocks: one a minute. More of them run into each other anyway."""
 MOST_A_DAY = 24
 """How often a day a window may open and close."""
 
@@ -22,6 +25,8 @@ class Opening:
     """When a window is open."""
 
     starts: WallClock
+    once: RunOnce | None
+    """The same cron under RunOnce, where that is something else."""
     duration: int
     """Seconds."""
     of_day: tuple[tuple[int, int], ...] = field(compare=False)
@@ -30,12 +35,25 @@ class Opening:
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """List the spans [start, end) that begin with an opening in [first, last], ascending, not touching; seconds."""
         found: list[tuple[int, int]] = []
-        for opens, closes in self._runs(first, last):
+        for opens, closes in sorted([*self._runs(first, last), *self._near_changes(first, last)]):
             if found and opens <= found[-1][1]:
                 found[-1] = (found[-1][0], max(closes, found[-1][1]))
             else:
                 found.append((opens, closes))
         return found
+
+    def _near_changes(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Tell the openings that RunOnce knows around a change of the clocks; WallClock may lose one for good.
+
+        A window that is to keep jobs from running has to hold on that day, too: at 02:30, where the clocks leave it
+        out, it opens at the end of the gap.
+        """
+        if self.once is None:
+            return
+        for block, index in self.starts.offsets.transitions(first - DAY, last + DAY):
+            change = block.starts[index]
+            for due in self.once.newest_seconds(max(first - 1, change - DAY), min(last, change + DAY), NEAR):
+                yield due, due + self.duration
 
     def _runs(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Walk the runs, by the stretches in which the cron is civil arithmetic."""
@@ -60,7 +78,7 @@ class Opening:
                 day = pattern.days.next_day(day + 1)
 
 
-def opening(expression: str, starts: WallClock, duration: int) -> Opening:
+def opening(expression: str, starts: WallClock, once: RunOnce | None, duration: int) -> Opening:
     """Make a window of a cron and seconds.
 
     Raises:
@@ -78,7 +96,7 @@ def opening(expression: str, starts: WallClock, duration: int) -> Opening:
                 f"{MOST_A_DAY} times a day; write fewer openings, or a longer duration so that they join",
                 expression,
             )
-    return Opening(starts, duration, tuple(runs))
+    return Opening(starts, once, duration, tuple(runs))
 
 
 def _runs_of_day(pattern: CivilPattern, duration: int) -> Iterator[tuple[int, int]]:

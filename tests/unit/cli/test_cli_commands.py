@@ -167,7 +167,41 @@ def test_a_calendar_that_is_not_in_the_file_is_looked_for_in_the_cluster() -> No
     fails(missing, Exit.USAGE, "there is no Calendar fr-office")
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "kind: ConfigMap\nmetadata: {name: x}\n", "- 1\n"])
+def test_dates_in_a_file_are_read_as_kubernetes_reads_them() -> None:
+    text = """
+      kind: ScheduledJob
+      metadata: {name: dated}
+      spec:
+        triggers: [{name: once, at: 2026-12-24T18:00:00Z}, {name: daily, cron: 0 3 * * *}]
+        exclude: {dates: [2026-12-24]}
+        jobTemplate: {spec: {template: {spec: {containers: []}}}}
+    """
+    options = ("--from", "2026-12-23T12:00:00Z", "--count", "1", "-o", "json")
+    assert json.loads(FakeApi().invoke("next", "-f", "-", *options, stdin=text).stdout) == ["2026-12-25T03:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("[]", "spec"),
+        ("{exclude: [], jobTemplate: {}}", "spec.exclude"),
+        ("{triggers: [{name: t, cron: 0 3 * * *, at: x}], jobTemplate: {}}", "exactly one of cron, interval and at"),
+    ],
+)
+def test_a_definition_in_a_file_that_is_wrong(spec: str, words: str) -> None:
+    text = f"kind: ScheduledJob\nmetadata: {{name: wrong}}\nspec: {spec}\n"
+    fails(FakeApi().invoke("next", "-f", "-", stdin=text), Exit.USAGE, "default/wrong: ", words)
+
+
+def test_every_counts_from_where_one_asks() -> None:
+    options = ("--from", "2026-11-22T18:00:00Z", "--count", "2", "-o", "json")
+    done = FakeApi().invoke("next", "--cron", "@every 1h30m", *options)
+    assert json.loads(done.stdout) == ["2026-11-22T19:30:00Z", "2026-11-22T21:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "kind: ConfigMap\nmetadata: {name: x}\n", "kind: ScheduledJob\nmetadata: {name: 5}\n", "- 1\n"]
+)
 def test_a_file_without_a_definition(text: str) -> None:
     fails(FakeApi().invoke("next", "-f", "-", stdin=text), Exit.USAGE, "-f -: ")
 

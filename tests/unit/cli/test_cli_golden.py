@@ -19,9 +19,9 @@ CASES: list[tuple[str, Callable[[], FakeApi], str, int]] = [
     ("next-two-triggers", shop, "next report --from 2026-11-29T00:00:00Z --count 4", 80),
     ("next-disabled", shop, "next paused --count 2", 80),
     ("next-manual", shop, "next by-hand", 80),
-    ("next-namespace", shop, "next --count 6", 80),
-    ("next-everywhere", shop, "next -A --count 6", 100),
-    ("next-everywhere-narrow", shop, "next -A --count 6", 80),
+    ("next-namespace", shop, "next", 80),
+    ("next-everywhere", shop, "next -A", 100),
+    ("next-everywhere-narrow", shop, "next -A --count 2", 80),
     (
         "next-gap",
         shop,

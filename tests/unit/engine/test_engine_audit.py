@@ -212,3 +212,19 @@ class TestReport:
 
     def test_seconds_do_not_make_a_crowd_of_one(self) -> None:
         assert report([a_definition("*/5 * * * * *", handled="12:00")], at("12:30")).crowded == ()
+
+
+def test_the_same_thing_found_again_later_is_the_same() -> None:
+    definition = a_definition(HOURLY, handled="12:00", since="08:30", created="08:30")
+    first, second = (verify([definition], [], [], at(time)) for time in ("12:30:00", "12:40:00"))
+    later = verify([a_definition(HOURLY, handled="13:00", since="08:30", created="08:30")], [], [], at("13:30"))
+    assert first
+    assert [f.about for f in first] == [f.about for f in second] == [f.about for f in later]
+    assert [str(f) for f in first] != [str(f) for f in later]
+
+
+def test_a_run_whose_turn_has_not_come_is_not_stuck() -> None:
+    definition = a_definition(HOURLY, handled="12:00", since="11:30", created="11:30")
+    waiting = a_run("12:00", "Queued", reason="WaitingForSlot")
+    assert verify([definition], [waiting], [], at("12:30")) == []
+    assert len(verify([definition], [a_run("12:00", "Queued", reason="JobRefused")], [], at("12:30"))) == 1

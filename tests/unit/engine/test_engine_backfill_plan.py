@@ -67,6 +67,13 @@ def test_what_became_of_it_so_far() -> None:
     assert (past.before, past.present) == (None, True)
 
 
+def test_a_run_that_history_has_pruned_was_made() -> None:
+    name = planned(a_definition(HOURLY), "09:00", "09:00").due[0].name
+    line = {"run": name, "trigger": "Backfill", "phase": "Succeeded", "scheduledTime": "2026-03-10T09:00:00Z"}
+    (past,) = planned(a_definition(HOURLY, status={"history": [line]}), "09:00", "09:00").due
+    assert (past.before, past.present) == (None, True)
+
+
 def test_the_run_that_is_made() -> None:
     definition = a_definition(HOURLY)
     (past,) = planned(definition, "09:00", "09:00").due

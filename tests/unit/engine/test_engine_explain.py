@@ -8,8 +8,9 @@ import pytest
 
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import Skip
-from carillon.engine.explain import Explanation, Story, Verdict, explain
+from carillon.engine.explain import Explanation, explain
 from carillon.engine.model import Definition, Run
+from carillon.engine.story import Story, Verdict
 from tests.unit.engine.builders import HOURLY, Body, a_definition, a_run, as_json, at, stamp
 
 NOW = "12:30:00"
@@ -110,6 +111,8 @@ NO_RECORD: list[tuple[str, dict[str, Any], str, str, Verdict, str]] = [
         Verdict.SUSPENDED,
         "the job is disabled, since Tue 2026-03-10 11:30Z",
     ),
+    ("native", {"backend": "CronJob"}, "12:00", NOW, Verdict.NATIVE, "The native CronJob controller fires this job"),
+    ("native, to come", {"backend": "CronJob"}, "13:00", NOW, Verdict.WILL_RUN, "native CronJob controller will fire"),
     ("to come", {}, "13:00", NOW, Verdict.WILL_RUN, "It will run, unless a run is still active then"),
     ("to come, disabled", {"suspend": True}, "13:00", NOW, Verdict.SUSPENDED, "unless the job is enabled"),
     ("to come, Allow", {"concurrency": {"policy": "Allow"}}, "13:00", NOW, Verdict.WILL_RUN, "beside a run"),

@@ -238,3 +238,18 @@ def test_the_ends_of_the_calendar_are_no_trouble_to_exclusions(instant: datetime
     for schedule in (left, taken):
         due = schedule.next_after(asked)
         assert due is None or due > asked
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "inside"),
+    [
+        ("30 2 * * *", "Europe/Paris", "2026-03-29T01:00Z"),
+        ("0 0 * * *", "America/St_Johns", "2006-04-02T03:31Z"),
+        ("0 22 * * *", "Australia/Lord_Howe", "2026-10-03T11:30Z"),
+        ("0 0 * * *", "Africa/Cairo", "2026-04-23T22:00Z"),
+    ],
+)
+def test_a_window_holds_on_the_day_of_a_change_of_the_clocks(cron: str, zone: str, inside: str) -> None:
+    """WallClock loses these openings, as the native controller does; a freeze has to hold all the same."""
+    window = closed([exclude_window(cron, 3_600, zone, "")])
+    assert window.at(moment(inside)) is not None

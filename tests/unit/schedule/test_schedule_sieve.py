@@ -66,12 +66,12 @@ def date_test(day: date, zone: str) -> Test:
 
 def window_test(cron: str, duration: int, zone: str) -> Test:
     """Walk the openings of the last while."""
-    starts = parse_cron(cron, time_zone=zone, daylight_saving=DaylightSaving.WALL_CLOCK)
+    both = [parse_cron(cron, time_zone=zone, daylight_saving=saving) for saving in DaylightSaving]
     lasting = timedelta(seconds=duration)
 
     def test(instant: datetime) -> bool:
-        opening = starts.next_after(instant - lasting)
-        return opening is not None and opening <= instant
+        openings = [starts.next_after(instant - lasting) for starts in both]
+        return any(opening is not None and opening <= instant for opening in openings)
 
     return test
 
