@@ -8,6 +8,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.e2e.api import Api, Manifest
 from tests.e2e.objects import instant, job_template, now
+from tests.e2e.together import together
 
 A_MINUTE = 75
 
@@ -26,6 +27,7 @@ def cron_job(name: str, schedule: str = "0 3 * * *", **spec: object) -> Manifest
     return {"metadata": {"name": name}, "spec": {"schedule": schedule, "jobTemplate": template, **spec}}
 
 
+@together
 def test_what_is_printed_can_be_applied(api: Api, namespace: str) -> None:
     api.create("cronjobs", namespace, cron_job("paris", timeZone="Europe/Paris", concurrencyPolicy="Forbid"))
     api.create("cronjobs", namespace, cron_job("local", "*/5 * * * *", suspend=True))
@@ -41,6 +43,7 @@ def test_what_is_printed_can_be_applied(api: Api, namespace: str) -> None:
     assert api.get("scheduledjobs", namespace, "local")["spec"]["suspend"] is True
 
 
+@together
 def test_what_cannot_be_imported_does_not_stop_the_others(api: Api, namespace: str) -> None:
     api.create("cronjobs", namespace, cron_job("a-never", "0 0 30 2 *"))
     api.create("cronjobs", namespace, cron_job("plain"))
@@ -50,12 +53,14 @@ def test_what_cannot_be_imported_does_not_stop_the_others(api: Api, namespace: s
     assert [each["metadata"]["name"] for each in yaml.safe_load_all(told.stdout)] == ["plain"]
 
 
+@together
 def test_one_that_is_not_there(api: Api, namespace: str) -> None:
     told = carillon_import(api, namespace, "nobody")
     assert (told.returncode, told.stdout) == (1, "")
     assert f"there is no CronJob nobody in namespace {namespace}" in told.stderr
 
 
+@together
 def test_take_over_and_give_back(api: Api, namespace: str) -> None:
     """Every minute is run once, by whoever has it; giving back starts nothing that Carillon has run."""
     api.create("cronjobs", namespace, cron_job("beat", "* * * * *"))
@@ -84,6 +89,7 @@ def test_take_over_and_give_back(api: Api, namespace: str) -> None:
     assert carillon_import(api, namespace, "beat", "--give-back").returncode == 1, "it has nothing to give back"
 
 
+@together
 def test_a_scheduled_job_of_another_origin_is_not_touched(api: Api, namespace: str) -> None:
     api.create("cronjobs", namespace, cron_job("mine"))
     body = {"metadata": {"name": "mine"}, "spec": {"jobTemplate": job_template("true")}}
