@@ -283,6 +283,13 @@ class TriggerStatus(StatusModel):
     handled_through: Instant = Field(description="Every due time up to this instant is resolved: a run or a skip.")
 
 
+class BackfillMark(StatusModel):
+    """How far a backfill has come; it outlives its JobRuns, so that nothing of it is ever made twice."""
+
+    id: str = Field(max_length=63, description="The backfill's id, as in the label carillon.dev/backfill of its runs.")
+    through: Instant = Field(description="Due times of the backfill up to this instant have had their run.")
+
+
 class Counts(StatusModel):
     """Finished runs since the definition was created."""
 
@@ -325,6 +332,12 @@ class ScheduledJobStatus(StatusModel):
     skips: tuple[Skip, ...] = Field(default=(), max_length=20, description="Due times that were not run, newest first.")
     triggers: tuple[TriggerStatus, ...] = Field(
         default=(), max_length=16, description="The watermark of each trigger.", json_schema_extra=keyed_by("name")
+    )
+    backfills: tuple[BackfillMark, ...] = Field(
+        default=(),
+        max_length=20,
+        description="How far the last 20 backfills have come.",
+        json_schema_extra=keyed_by("id"),
     )
     suspended_since: Instant | None = Field(default=None, description="When the suspension was first seen.")
     auto_start_run: str | None = Field(default=None, max_length=253, description="The JobRun that autoStart made.")

@@ -1,9 +1,8 @@
 """`carillon backfill`: make the runs of due times of the past; shown first, then asked for."""
 
-import asyncio
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +26,6 @@ from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import JOB_RUNS
 
 LIMIT = 100
-AT_ONCE = 8
 FIRST = 5
 """Due times that are shown of a backfill that is too large."""
 PROGRESS_FROM = 20
@@ -85,7 +83,7 @@ def backfill_command(
                 if output is Output.JSON:
                     print_json(_json(definition, found, _Made()))
                 return
-            made = await _make(cluster, definition, todo)
+            made = await _make(cluster, definition, todo, found.id)
         _report(definition, found, made, output)
         if made.problem is not None:
             raise made.problem
@@ -177,31 +175,27 @@ class _Made:
     problem: Problem | None = None
 
 
-async def _make(cluster: Cluster, definition: Definition, todo: Sequence[Past]) -> _Made:
-    """Make the runs, oldest first, a few at a time; the first refusal ends it."""
+async def _make(cluster: Cluster, definition: Definition, todo: Sequence[Past], backfill: str) -> _Made:
+    """Make the runs, oldest first; the first refusal ends it.
+
+    One after the other: status.backfills tells how far a backfill has come by a single due time.
+    """
     made = _Made()
-    left = iter(todo)
-
-    async def worker(advance: Callable[[], None]) -> None:
-        for past in left:
-            if made.problem is not None:
-                return
-            try:
-                await _make_one(cluster, definition, past, made)
-            except Problem as problem:
-                made.problem = made.problem or problem
-                return
-            advance()
-
     with _progress(len(todo)) as advance:
-        await asyncio.gather(*(worker(advance) for _ in range(min(AT_ONCE, len(todo)))))
+        for past in todo:
+            try:
+                await _make_one(cluster, definition, past, made, backfill)
+            except Problem as problem:
+                made.problem = problem
+                break
+            advance()
     return made
 
 
-async def _make_one(cluster: Cluster, definition: Definition, past: Past, made: _Made) -> None:
+async def _make_one(cluster: Cluster, definition: Definition, past: Past, made: _Made, backfill: str) -> None:
     namespace = definition.key.namespace
     try:
-        await cluster.api.create(JOB_RUNS, namespace, run_body(definition, past))
+        await cluster.api.create(JOB_RUNS, namespace, run_body(definition, past, backfill))
         made.names.append(past.name)
     except ApiError as error:
         if not error.already_exists:

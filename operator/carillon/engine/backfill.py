@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
 
+from carillon.api import keys
 from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
@@ -19,8 +20,12 @@ from carillon.engine.names import digest
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.triggers import SECOND
+from carillon.engine.triggers import names as names_instant
+from carillon.schedule import Schedule
 
 RUN_NAME_LENGTH = 253
+EXACT = 10_000
+"""As many due times are counted one by one, so that an instant of two triggers counts once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,17 @@ def plan(
     identity = backfill or backfill_id(definition, begin, end)
     triggers = outlooks(definition, now)
     after = begin - SECOND
-    excluded = sum(trigger.excluded_between(after, end) for trigger in triggers)
+    excluded = _count_excluded(triggers, after, end)
     # Two triggers due at one instant make one run, so the instants are what is counted; the sum is an upper bound.
     upper = sum(trigger.open.count(after, end) for trigger in triggers)
-    listed = list(islice(_merged(triggers, after, end), limit + 1))
-    exact = len(listed) <= limit
+    opened = [trigger.open for trigger in triggers]
+    listed = list(islice(_merged(opened, after, end), limit + 1))
+    total = len(listed)
+    if total > limit:
+        total = sum(1 for _ in _merged(opened, after, end)) if upper <= EXACT else upper
     # A run that history has pruned was made all the same.
     names = {run.name for run in runs} | {line.run for line in definition.status.history}
+    through = next((mark.through for mark in definition.status.backfills if mark.id == identity), None)
     due = []
     for instant, order in listed[:limit]:
         name = run_name(definition.key.name, identity, instant)
@@ -100,25 +109,37 @@ def plan(
                 triggers=tuple(triggers[place] for place in order),
                 name=name,
                 before=run_of(definition, runs, instant, besides=name),
-                present=name in names,
+                present=name in names or (through is not None and instant <= through),
             )
         )
-    return Backfill(id=identity, due=tuple(due), total=len(listed) if exact else upper, excluded=excluded)
+    return Backfill(id=identity, due=tuple(due), total=total, excluded=excluded)
 
 
-def _merged(triggers: Sequence[Outlook], after: datetime, end: datetime) -> Iterator[tuple[datetime, tuple[int, ...]]]:
-    walks = (_walk(order, trigger, after, end) for order, trigger in enumerate(triggers))
+def _count_excluded(triggers: Sequence[Outlook], after: datetime, end: datetime) -> int:
+    """Count the instants that exclusions leave out, once each, and not where another trigger is due all the same."""
+    upper = sum(trigger.excluded_between(after, end) for trigger in triggers)
+    if len(triggers) == 1 or not upper or upper > EXACT:
+        return upper
+    taken = [trigger.planned.excluded for trigger in triggers if trigger.planned.excluded is not None]
+    instants = {instant for instant, _ in _merged(taken, after, end)}
+    return sum(not any(names_instant(trigger.open, instant) for trigger in triggers) for instant in instants)
+
+
+def _merged(
+    schedules: Sequence[Schedule], after: datetime, end: datetime
+) -> Iterator[tuple[datetime, tuple[int, ...]]]:
+    walks = (_walk(order, schedule, after, end) for order, schedule in enumerate(schedules))
     for instant, same in groupby(heapq.merge(*walks), key=lambda pair: pair[0]):
         yield instant, tuple(order for _, order in same)
 
 
-def _walk(order: int, trigger: Outlook, after: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
+def _walk(order: int, schedule: Schedule, after: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
     moment: datetime | None = after
-    while moment is not None and (moment := trigger.open.next_after(moment)) is not None and moment <= end:
+    while moment is not None and (moment := schedule.next_after(moment)) is not None and moment <= end:
         yield moment, order
 
 
-def run_body(definition: Definition, past: Past) -> dict[str, Any]:
+def run_body(definition: Definition, past: Past, backfill: str) -> dict[str, Any]:
     """Build the JobRun of a due time of the past."""
     assert definition.spec is not None
     return {
@@ -127,7 +148,10 @@ def run_body(definition: Definition, past: Past) -> dict[str, Any]:
         "metadata": {
             "name": past.name,
             "namespace": definition.key.namespace,
-            "labels": run_labels(definition.key.name, definition.spec.class_, TriggerType.BACKFILL),
+            "labels": {
+                **run_labels(definition.key.name, definition.spec.class_, TriggerType.BACKFILL),
+                keys.BACKFILL_LABEL: backfill,
+            },
         },
         "spec": {
             "scheduledJob": definition.key.name,

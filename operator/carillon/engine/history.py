@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
-from carillon.api.scheduledjob import Execution, ScheduledJobStatus
+from carillon.api.scheduledjob import BackfillMark, Execution, ScheduledJobStatus
 from carillon.engine.model import Run
 
 HISTORY_LINES = 20
 HISTORY_MESSAGE_LENGTH = 256
+BACKFILL_LINES = 20
 RUN_DELETED = "RunDeleted"
 
 
@@ -71,6 +72,28 @@ def deleted(run: Run, through: datetime | None, at: datetime) -> Run:
     phase = Phase.STOPPED if run.job_made else Phase.SKIPPED
     update = {"phase": phase.value, "reason": RUN_DELETED, "message": "the JobRun was deleted", "completion_time": at}
     return replace(run, status=dated(run, run.status.model_copy(update=update), through))
+
+
+def backfills(status: ScheduledJobStatus, finished: Sequence[Current]) -> tuple[BackfillMark, ...]:
+    """Move on how far each backfill has come; its runs are made in the order of their due times."""
+    marks = {mark.id: mark for mark in status.backfills}
+    for current in finished:
+        run, due = current.run, current.run.spec.scheduled_time
+        if run.spec.trigger.type is not TriggerType.BACKFILL or not run.backfill or due is None:
+            continue
+        known = marks.get(run.backfill)
+        if known is None or known.through < due:
+            marks.pop(run.backfill, None)
+            marks = {run.backfill: BackfillMark(id=run.backfill, through=due), **marks}
+    return tuple(marks.values())[:BACKFILL_LINES]
+
+
+def marked(status: ScheduledJobStatus, run: Run) -> bool:
+    """Whether a run of a backfill may be forgotten, because the definition's status knows that it was made."""
+    due = run.spec.scheduled_time
+    if run.spec.trigger.type is not TriggerType.BACKFILL or not run.backfill or due is None:
+        return True
+    return any(mark.id == run.backfill and due <= mark.through for mark in status.backfills)
 
 
 def record(

@@ -127,6 +127,8 @@ class Run:
     deleting: bool
     owner_uid: str
     """UID of the ScheduledJob that owns the run; empty until it is adopted."""
+    backfill: str
+    """Id of the backfill that the run belongs to, from its label; empty for other runs."""
     other_owners: tuple[dict[str, Any], ...]
     """Owner references that somebody else has set, to be kept."""
     spec: JobRunSpec

@@ -126,6 +126,7 @@ def read_run(raw: Object) -> Run:
         created=instant(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         owner_uid=definition_uid(raw),
+        backfill=(metadata.get("labels") or {}).get(keys.BACKFILL_LABEL, ""),
         other_owners=tuple(r for r in metadata.get("ownerReferences") or () if not _is_definition(r)),
         spec=JobRunSpec.model_validate(raw["spec"]),
         status=status,

@@ -18,7 +18,7 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine.due import MISSED_AFTER, Resolution
-from carillon.engine.history import Current, execution, record, unrecorded
+from carillon.engine.history import Current, backfills, execution, record, unrecorded
 from carillon.engine.model import Definition, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
@@ -73,6 +73,7 @@ def summarise(
         recorded_through=recorded_through,
         skips=skips,
         triggers=resolution.watermarks if not _unreadable(definition) else old.triggers,
+        backfills=backfills(old, finished),
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
         conditions=conditions,

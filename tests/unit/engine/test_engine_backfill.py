@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from carillon.engine import plan as plans
 from carillon.engine.audit import verify
 from carillon.engine.decide import decide
 from carillon.engine.model import Run
@@ -17,6 +18,7 @@ from tests.unit.engine.builders import (
     a_run,
     at,
     conditions_after,
+    each,
     fired,
     job_names,
     outcome,
@@ -26,7 +28,7 @@ from tests.unit.engine.builders import (
 )
 
 
-def backfill(due: str, phase: str = "", *, created: str = "12:30:00", **spec: Any) -> Run:
+def backfill(due: str, phase: str = "", *, created: str = "12:30:00", ended: str = "", **spec: Any) -> Run:
     name = f"{NAME}-backfill-x-{int(at(due).timestamp())}"
     steps = [{"name": "main", "job": name, "jobUID": f"uid-job-{name}"}] if phase == "Running" else []
     owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": NAME, "uid": DEFINITION_UID}
@@ -39,6 +41,7 @@ def backfill(due: str, phase: str = "", *, created: str = "12:30:00", **spec: An
                 "resourceVersion": "20",
                 "creationTimestamp": stamp(created),
                 "ownerReferences": [owner],
+                "labels": {"carillon.dev/backfill": "x"},
             },
             "spec": {
                 "scheduledJob": NAME,
@@ -46,7 +49,7 @@ def backfill(due: str, phase: str = "", *, created: str = "12:30:00", **spec: An
                 "trigger": {"type": "Backfill", "name": "t0"},
                 **spec,
             },
-            "status": {"phase": phase, "steps": steps},
+            "status": {"phase": phase, "steps": steps, **({"completionTime": stamp(ended)} if ended else {})},
         }
     )
 
@@ -113,3 +116,37 @@ def test_verify_takes_it_for_no_run_of_the_schedule() -> None:
     definition = a_definition(HOURLY, handled="12:00", since="09:30", created="09:30")
     findings = verify([definition], [backfill("10:00", "Running"), a_run("11:00"), a_run("12:00")], [], at("12:30"))
     assert any("1 of 3 due times" in str(finding) for finding in findings)
+
+
+class TestMemory:
+    """At most once per id and due time (design 3.14), whatever history prunes."""
+
+    def test_the_status_says_how_far_it_has_come(self) -> None:
+        definition = a_definition(HOURLY, handled="12:00")
+        done = [backfill(f"2026-03-01 {hour}:00", "Succeeded", ended="12:35:00") for hour in ("09", "10")]
+        waiting = backfill("2026-03-01 11:00")
+        marks = status_after(decide(snapshot(definition, *done, waiting), at("12:40:01")), definition).backfills
+        assert [(mark.id, mark.through) for mark in marks] == [("x", at("2026-03-01 10:00"))]
+
+    def test_it_never_goes_back(self) -> None:
+        status = {"backfills": [{"id": "x", "through": "2026-03-01T10:00:00Z"}]}
+        definition = a_definition(HOURLY, handled="12:00", status=status)
+        older = backfill("2026-03-01 09:00", "Succeeded", ended="12:35:00")
+        marks = status_after(decide(snapshot(definition, older), at("12:40:01")), definition).backfills
+        assert marks[0].through == at("2026-03-01 10:00")
+
+    def test_no_run_is_pruned_before_it_is_marked(self) -> None:
+        run = backfill("2026-03-01 09:00", "Succeeded", ended="12:35:00")
+        line = {"run": run.name, "uid": run.uid, "phase": "Succeeded", "completionTime": stamp("12:35:00")}
+        for marks, pruned in (([], 0), ([{"id": "x", "through": "2026-03-01T09:00:00Z"}], 1)):
+            definition = a_definition(
+                HOURLY, handled="12:00", history={"succeeded": 0}, status={"history": [line], "backfills": marks}
+            )
+            assert len(each(decide(snapshot(definition, run), at("12:40:01")), plans.DeleteRun)) == pruned
+
+    def test_the_last_twenty_are_kept(self) -> None:
+        status = {"backfills": [{"id": f"b{n}", "through": "2026-03-01T10:00:00Z"} for n in range(20)]}
+        definition = a_definition(HOURLY, handled="12:00", status=status)
+        run = backfill("2026-03-01 09:00", "Succeeded", ended="12:35:00")
+        marks = status_after(decide(snapshot(definition, run), at("12:40:01")), definition).backfills
+        assert (len(marks), marks[0].id) == (20, "x")

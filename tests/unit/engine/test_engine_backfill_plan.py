@@ -77,13 +77,26 @@ def test_a_run_that_history_has_pruned_was_made() -> None:
 def test_the_run_that_is_made() -> None:
     definition = a_definition(HOURLY)
     (past,) = planned(definition, "09:00", "09:00").due
-    body = run_body(definition, past)
+    body = run_body(definition, past, "abc")
     assert body["metadata"]["labels"]["carillon.dev/trigger"] == "Backfill"
     spec = JobRunSpec.model_validate(body["spec"])
     assert (spec.scheduled_job, spec.scheduled_time) == ("sweep", at("09:00"))
     assert (spec.trigger.type, spec.trigger.name) == (TriggerType.BACKFILL, "t0")
     body["metadata"] |= {"uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-03-10T12:30:00Z"}
-    assert read_run(body).name == past.name
+    assert (read_run(body).name, read_run(body).backfill) == (past.name, "abc")
+
+
+def test_what_the_status_has_marked_was_made_whatever_history_forgot() -> None:
+    status = {"backfills": [{"id": "abc", "through": "2026-03-10T10:00:00Z"}]}
+    found = planned(a_definition(HOURLY, status=status), "09:00", "12:00", backfill="abc")
+    assert [past.present for past in found.due] == [True, True, False, False]
+    assert not any(past.present for past in planned(a_definition(HOURLY, status=status), "09:00", "12:00").due)
+
+
+def test_an_excluded_instant_of_two_triggers_is_one() -> None:
+    exclude = {"windows": [{"cron": "0 10 * * *", "durationSeconds": 3600}]}
+    found = planned(a_definition(HOURLY, "0 */2 * * *", exclude=exclude), "09:00", "12:00")
+    assert found.excluded == 1
 
 
 def test_concurrency_in_words() -> None:
