@@ -14,8 +14,8 @@ from carillon.api.conditions import Condition
 from carillon.controller.metrics import Metrics
 from carillon.controller.native import NativeExecutor
 from carillon.controller.store import Object, Store
+from carillon.engine import build, pods
 from carillon.engine import plan as plans
-from carillon.engine import pods
 from carillon.engine.model import CalendarKey, Key, Refusal, TemplateCheck
 from carillon.engine.read import controller_uid, definition_uid, read_run
 from carillon.engine.runstatus import status_body
@@ -212,7 +212,8 @@ class Executor:
     async def _create_job(self, key: Key, action: plans.CreateJob) -> None:
         notes = self._store.notes(key)
         try:
-            raw = await self._client.create(JOBS, key.namespace, action.body)
+            body = build.keeping_last_words(action.body) if self._last_words else action.body
+            raw = await self._client.create(JOBS, key.namespace, body)
         except ApiError as error:
             if error.already_exists:
                 raw = await self._client.get(JOBS, key.namespace, action.name)
@@ -280,13 +281,15 @@ class Executor:
 
     async def _read_last_words(self, namespace: str, found: pods.Culprit) -> str:
         try:
-            return await self._client.pod_log(
+            said = await self._client.pod_log(
                 namespace, found.pod, container=found.container, tail_lines=LAST_LINES, limit_bytes=LAST_BYTES
             )
         except (ApiError, Unreachable) as error:
             # The node may be gone, or its log; the run fails all the same, without last words.
             log.info("no last words", namespace=namespace, pod=found.pod, container=found.container, why=str(error))
             return ""
+        # The kubelet answers 200 and this, when the container is gone already.
+        return "" if said.startswith("unable to retrieve container logs") else said
 
     async def _check_template(self, key: Key, action: plans.CheckTemplate) -> None:
         words = ""

@@ -90,6 +90,19 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
     return body
 
 
+def keeping_last_words(body: Body) -> Body:
+    """Have the kubelet keep the end of a failed container's log in the pod's status, if the template says nothing else.
+
+    Read from the log itself, the last words are lost when Kubernetes removes the container first, as it does with a pod
+    whose restarts are used up.
+    """
+    kept = copy.deepcopy(body)
+    pod = kept["spec"]["template"]["spec"]
+    for container in (*(pod.get("initContainers") or ()), *(pod.get("containers") or ())):
+        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    return kept
+
+
 def trial_job_body(definition: Definition) -> Body:
     """Build the Job that is only ever dry-run, to learn whether the API server accepts the template."""
     assert definition.spec is not None

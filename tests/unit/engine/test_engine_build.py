@@ -204,3 +204,12 @@ class TestNames:
 
     def test_parts_of_a_digest_do_not_run_together(self) -> None:
         assert names.digest("ab", "c") != names.digest("a", "bc")
+
+
+def test_the_kubelet_keeps_the_last_words_unless_the_template_says_otherwise() -> None:
+    containers = [{"name": "a"}, {"name": "b", "terminationMessagePolicy": "File"}]
+    body = {"spec": {"template": {"spec": {"initContainers": [{"name": "i"}], "containers": containers}}}}
+    pod = build.keeping_last_words(body)["spec"]["template"]["spec"]
+    policies = [each["terminationMessagePolicy"] for each in (*pod["initContainers"], *pod["containers"])]
+    assert policies == ["FallbackToLogsOnError", "FallbackToLogsOnError", "File"]
+    assert "terminationMessagePolicy" not in containers[0]
