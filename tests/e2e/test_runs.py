@@ -132,6 +132,7 @@ def test_runs_beyond_the_limits_are_pruned_and_stay_in_the_history(api: Api, nam
             name,
             _counts(counted, 3),
             f"three {counted}",
+            seconds=90,
         )
         assert sorted(line["run"] for line in definition["status"]["history"]) == sorted(runs[name])
         label = f"carillon.dev/scheduled-job={name}"
