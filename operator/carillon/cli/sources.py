@@ -34,13 +34,13 @@ def of_cron(cron: str, time_zone: str | None, saving: DaylightSaving | None, aft
 
 
 def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, Any]:
-    """Complete an object that the API server has not seen."""
+    """Complete an object that the API server has not seen; what a server wrote into it elsewhere means nothing here."""
     metadata = {
-        "namespace": namespace,
+        "namespace": raw["metadata"].get("namespace") or namespace,
+        "name": raw["metadata"]["name"],
         "uid": "",
         "resourceVersion": "",
         "creationTimestamp": rfc3339(after),
-        **raw["metadata"],
     }
     return {**raw, "metadata": metadata, "status": {}}
 

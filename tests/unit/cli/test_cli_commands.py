@@ -32,6 +32,12 @@ USAGE = [
     (["next", "--cron", "0 3 30 2 *"], "a day that never comes"),
     (["next", "--cron", "0 3 * * *", "--from", "tomorrow"], "--from: found 'tomorrow'"),
     (["next", "--cron", "0 3 * * *", "--from", "2026-11-22T18:00:00"], "add Z for UTC"),
+    (["next", "--cron", "0 3 * * *", "--from", "0001-01-01T00:00:00Z"], "write one from 1970 to 8999"),
+    (["next", "--cron", "0 3 * * *", "--from", "0001-01-01T00:00:00Z", "-o", "json"], "found the year 0001"),
+    (["explain", "dump", "--at", "0001-01-01T00:00:00+01:00"], "found the year 0001"),
+    (["explain", "dump", "--at", "9999-12-31T23:59:59Z"], "found the year 9999"),
+    (["explain", "dump", "--at", "0001-01-01 00:00"], "found the year 0001"),
+    (["explain", "dump", "--at", "9999-12-31 23:59"], "found the year 9999"),
     (["next", "dump", "--time-zone", "UTC"], "go with --cron"),
     (["next", "dump", "--cron", "0 3 * * *"], "give one of them"),
     (["next", "dump", "-A"], "name its namespace"),
@@ -89,6 +95,45 @@ def test_nothing_to_connect_to() -> None:
 
     done = CliRunner().invoke(app, ["load", "--kubeconfig", "/none"], obj=World(connect=connect, now=lambda: NOW))
     fails(done, Exit.UNREACHABLE, "/none: no such file")
+
+
+NO_KUBECONFIG = [
+    ("", "config: the file is empty"),
+    ("a: [", "config: not a kubeconfig, which is one YAML document: "),
+    ("clusters: []\n---\nclusters: []\n", "which is one YAML document: "),
+    ("- 1\n", "which is a map of clusters, users and contexts"),
+    ("contexts: 5\n", "contexts has to be a list of maps with a name each"),
+    ("clusters: [here]\n", "clusters has to be a list of maps with a name each"),
+    ("current-context: a\ncontexts: [{name: a, context: 5}]\n", "config: "),
+    ("current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c}]\n", "config: "),
+]
+
+
+@pytest.mark.parametrize("arguments", [["next"], ["explain", "x", "--at", "10:00"], ["load"]])
+@pytest.mark.parametrize(("text", "words"), NO_KUBECONFIG)
+def test_a_file_that_is_no_kubeconfig(text: str, words: str, arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    done = CliRunner().invoke(app, arguments, obj=World(now=lambda: NOW), env={"KUBECONFIG": str(path)})
+    fails(done, Exit.UNREACHABLE, words, "name a kubeconfig")
+
+
+def test_a_certificate_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": "bm90aGluZw=="}
+    context = {"name": "a", "context": {"cluster": "c", "user": "u"}}
+    users = [{"name": "u", "user": {"token": "t"}}]
+    config = {"current-context": "a", "contexts": [context], "clusters": [{"name": "c", "cluster": cluster}]}
+    path.write_text(yaml.safe_dump({**config, "users": users}))
+    done = CliRunner().invoke(app, ["next", "--kubeconfig", str(path)], obj=World(now=lambda: NOW))
+    fails(done, Exit.UNREACHABLE, "name a kubeconfig")
+
+
+def test_no_kubeconfig_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "config"
+    done = CliRunner().invoke(app, ["next", "--kubeconfig", str(path)], obj=World(now=lambda: NOW))
+    fails(done, Exit.UNREACHABLE, f"carillon: {path}: no such file; name a kubeconfig")
+    assert caplog.records == []
 
 
 def test_an_api_server_that_does_not_answer() -> None:
@@ -178,6 +223,12 @@ def test_dates_in_a_file_are_read_as_kubernetes_reads_them() -> None:
     """
     options = ("--from", "2026-12-23T12:00:00Z", "--count", "1", "-o", "json")
     assert json.loads(FakeApi().invoke("next", "-f", "-", *options, stdin=text).stdout) == ["2026-12-25T03:00:00Z"]
+
+
+def test_what_a_server_wrote_into_a_file_is_passed_over() -> None:
+    text = yaml.safe_dump(job("one")).replace("metadata:", "metadata:\n  creationTimestamp: foo\n  uid: [1]")
+    done = FakeApi().invoke("next", "-f", "-", "--count", "1", "-o", "json", stdin=text)
+    assert json.loads(done.stdout) == ["2026-11-23T03:00:00Z"]
 
 
 @pytest.mark.parametrize(
