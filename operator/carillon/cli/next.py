@@ -15,6 +15,7 @@ from carillon.cli.problems import Problem, run, usage
 from carillon.cli.screen import Column, Table, print_json, say, screen
 from carillon.cli.sources import of_cluster, of_cron, of_file
 from carillon.engine.model import Definition, Key
+from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.preview import ChangeRow, DueRow, Preview, preview
 from carillon.engine.words import civil, clock, counted, distance, span
@@ -149,7 +150,7 @@ def _print_one(
 def _print_all(
     definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
 ) -> None:
-    enabled = [definition for definition in definitions if not definition.suspended]
+    enabled = [definition for definition in definitions if not definition.suspended and refused(definition) is None]
     each = [preview([(d.key, outlooks(d, now))], after, count, excluded=excluded) for d in enabled]
     # The clock changes of ten jobs' next due times would be noise; what they do to a due time stands below it.
     due = sorted(
@@ -167,8 +168,11 @@ def _print_all(
         console.print(
             f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).", style="yellow"
         )
-    if disabled := len(definitions) - len(enabled):
+    if disabled := sum(definition.suspended for definition in definitions):
         console.print(f"{counted(disabled, 'disabled job')} left out.", style="yellow")
+    for definition in definitions:
+        if not definition.suspended and (condition := refused(definition)) is not None:
+            say(console, f"{definition.key} left out, nothing fires it: {condition.message.rstrip('.')}.", "yellow")
 
 
 def _fill(table: Table, found: Preview, now: datetime, *, alone: bool, everywhere: bool, named: bool) -> None:
@@ -229,6 +233,8 @@ def _remarks(definition: Definition, found: Preview, count: int, excluded: bool)
         remarks.append("That is all: nothing is due after these.")
     if definition.suspended:
         remarks.append("The job is disabled: nothing fires until spec.suspend is false.")
+    if (condition := refused(definition)) is not None:
+        remarks.append(f"Nothing fires these: {condition.message.rstrip('.')}.")
     crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
     if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):
         remarks.append("H is chosen by a job's namespace and name: in a definition it may be another time.")

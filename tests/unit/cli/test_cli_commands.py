@@ -164,6 +164,25 @@ def test_an_invalid_definition_says_why() -> None:
     fails(api.invoke(*(part.replace("dump", "bad") for part in BACKFILL)), Exit.FAILED, "found hour '25'")
 
 
+def test_what_the_cluster_refuses_is_remarked() -> None:
+    refusal = {
+        "type": "NativeBackend",
+        "status": "False",
+        "reason": "NameTaken",
+        "message": "CronJob default/taken exists",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-11-22T12:00:00Z",
+    }
+    api = shop()
+    taken = definition("taken", cron("t", "0 3 * * *"), backend="CronJob", status={"conditions": [refusal]})
+    api.add("scheduledjobs", taken)
+    assert "Nothing fires these: CronJob default/taken exists." in api.invoke("next", "taken").stdout
+    listed = api.invoke("next", columns=120).stdout
+    assert "default/taken left out, nothing fires it: CronJob default/taken exists." in listed
+    assert listed.count("taken") == 2
+    assert "CronJob default/taken exists" in api.invoke("explain", "taken", "--at", "2026-11-23T03:00:00Z").stdout
+
+
 def test_a_missing_calendar_is_named() -> None:
     api = FakeApi()
     api.add("scheduledjobs", definition("closed", cron("t", "0 3 * * *"), exclude={"calendars": ["office"]}))
