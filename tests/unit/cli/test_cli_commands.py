@@ -269,6 +269,34 @@ def test_every_counts_from_where_one_asks() -> None:
     assert json.loads(done.stdout) == ["2026-11-22T19:30:00Z", "2026-11-22T21:00:00Z"]
 
 
+MISNAMED = [
+    (
+        "apiVersion: other.dev/v1\nkind: ScheduledJob\nmetadata: {name: x}\n",
+        "found one of apiVersion other.dev/v1, write",
+    ),
+    ("apiVersion: carillon.dev.evil/v1\nkind: ScheduledJob\nmetadata: {name: x}\n", "no ScheduledJob in it"),
+    ("kind: ScheduledJob\nmetadata: {name: 5}\n", "ScheduledJob: metadata.name: found 5; write a name"),
+    ("kind: ScheduledJob\nmetadata: {generateName: x-}\n", "ScheduledJob: metadata.name: required"),
+    ("kind: ScheduledJob\nmetadata: x\n", "ScheduledJob: metadata: found no map"),
+    ("kind: ScheduledJob\n", "ScheduledJob: metadata: found no map"),
+    ("kind: ScheduledJob\nmetadata: {name: x, namespace: [y]}\n", 'metadata.namespace: found ["y"]'),
+    ("kind: List\nitems: 5\n", "no ScheduledJob in it"),
+    ("kind: [ScheduledJob]\nmetadata: {name: x}\n", "no ScheduledJob in it"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), MISNAMED)
+def test_what_is_wrong_with_the_objects_of_a_file(text: str, words: str) -> None:
+    fails(FakeApi().invoke("next", "-f", "-", stdin=text), Exit.USAGE, "-f -: ", words)
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "json"]])
+def test_two_definitions_of_one_name_are_refused(options: list[str]) -> None:
+    text = yaml.safe_dump_all([job("one"), job("two"), job("one")])
+    done = FakeApi().invoke("next", "-f", "-", "-n", "files", *options, stdin=text)
+    fails(done, Exit.USAGE, "-f -: ScheduledJob files/one is there more than once")
+
+
 @pytest.mark.parametrize(
     "text", ["", "a: [", "kind: ConfigMap\nmetadata: {name: x}\n", "kind: ScheduledJob\nmetadata: {name: 5}\n", "- 1\n"]
 )
