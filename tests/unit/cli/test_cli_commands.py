@@ -176,9 +176,12 @@ def test_what_the_cluster_refuses_is_remarked() -> None:
     api = shop()
     taken = definition("taken", cron("t", "0 3 * * *"), backend="CronJob", status={"conditions": [refusal]})
     api.add("scheduledjobs", taken)
-    assert "Nothing fires these: CronJob default/taken exists." in api.invoke("next", "taken").stdout
+    assert "Nothing fires it: CronJob default/taken exists." in api.invoke("next", "taken").stdout
     listed = api.invoke("next", columns=120).stdout
-    assert "default/taken left out, nothing fires it: CronJob default/taken exists." in listed
+    assert "default/taken left out: nothing fires it: CronJob default/taken exists." in listed
+    done = api.invoke("next", "-o", "json")
+    assert "default/taken" not in json.loads(done.stdout)
+    assert "carillon: default/taken left out: nothing fires it: CronJob default/taken exists\n" in done.stderr
     assert listed.count("taken") == 2
     assert "CronJob default/taken exists" in api.invoke("explain", "taken", "--at", "2026-11-23T03:00:00Z").stdout
 
@@ -187,6 +190,25 @@ def test_a_missing_calendar_is_named() -> None:
     api = FakeApi()
     api.add("scheduledjobs", definition("closed", cron("t", "0 3 * * *"), exclude={"calendars": ["office"]}))
     fails(api.invoke("next", "closed"), Exit.FAILED, "there is no Calendar office in namespace default")
+
+
+def test_json_leaves_disabled_jobs_out_of_a_list_and_says_so() -> None:
+    done = shop().invoke("next", "-o", "json")
+    assert "default/paused" not in json.loads(done.stdout)
+    assert done.stderr == "carillon: 1 disabled job left out\n"
+
+
+def test_json_of_a_disabled_job_says_that_it_is() -> None:
+    done = shop().invoke("next", "paused", "--count", "1", "-o", "json")
+    assert json.loads(done.stdout) == ["2026-11-22T18:05:00Z"]
+    assert done.stderr == "carillon: default/paused: the job is disabled: nothing fires until spec.suspend is false\n"
+
+
+def test_json_of_a_file_shows_disabled_jobs_and_says_that_they_are() -> None:
+    text = yaml.safe_dump_all([job("one", suspend=True), job("two")])
+    done = FakeApi().invoke("next", "-f", "-", "-n", "files", "--count", "1", "-o", "json", stdin=text)
+    assert list(json.loads(done.stdout)) == ["files/one", "files/two"]
+    assert "carillon: files/one: the job is disabled" in done.stderr
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
