@@ -14,7 +14,7 @@ from carillon.cli.exit_codes import Exit
 from carillon.cli.main import app
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 from carillon.kube.kubeconfig import default_namespace
-from tests.unit.cli.fake import NOW, FakeApi, cron, definition, shop
+from tests.unit.cli.fake import NOW, FakeApi, cron, definition, fleet, shop
 
 BACKFILL = ("backfill", "dump", "--from", "2026-11-19T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
 
@@ -406,6 +406,19 @@ def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "(timeoutSeconds ends one that hangs)" in done.stdout
     assert "\x1b" not in done.stdout
     assert all(line == line.rstrip() for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("columns", [10, 13, 14, 20, 30, 42, 43, 72, 73])
+@pytest.mark.parametrize("days", ["1", "7"])
+def test_load_fits_the_screen(days: str, columns: int) -> None:
+    lines = fleet().invoke("load", "--days", days, columns=columns).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum("█" in line for line in lines) == {"1": 2, "7": 8}[days]  # with the legend's
+
+
+def test_a_narrow_screen_cuts_no_title() -> None:
+    lines = shop().invoke("next", columns=30).stdout.splitlines()
+    assert lines[0].endswith("TRIGGER")
 
 
 def test_help_groups_the_commands() -> None:
