@@ -58,7 +58,7 @@ def moment_of(text: str, zone: ZoneInfo | None, now: datetime, option: str) -> M
     if found is None:
         return Moment(rfc3339_of(text, option))
     if zone is None:
-        raise usage(f"{option} {text}: the triggers are of several time zones; write the offset: {RFC3339_CURE}")
+        raise usage(f"{option} {text}: the triggers are of several time zones; {RFC3339_CURE}")
     day = found["date"] or now.astimezone(zone).date().isoformat()
     try:
         wall = datetime.fromisoformat(f"{day}T{found['time']:0>5}")

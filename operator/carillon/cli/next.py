@@ -62,6 +62,10 @@ def next_command(
             raise usage("NAME, -f and --cron: give one of them")
         if cron is None and (time_zone is not None or daylight_saving is not None):
             raise usage("--time-zone and --daylight-saving go with --cron; a definition has its own")
+        if cron is not None and not cron.strip():
+            raise usage("--cron: found nothing; write an expression, such as '30 2 * * *'")
+        if time_zone is not None and not time_zone.strip():
+            raise usage("--time-zone: found nothing; write a name such as Europe/Paris, or leave it out")
         now = world.now()
         after = now if from_ is None else rfc3339_of(from_, "--from")
         place = Place.of(kubeconfig, kube_context, namespace, everywhere)

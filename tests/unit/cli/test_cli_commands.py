@@ -29,6 +29,8 @@ def fails(done: Result, code: Exit, *words: str) -> None:
 USAGE = [
     (["next", "--cron", "0 3 * *"], "found 4 fields"),
     (["next", "--cron", "0 3 * * *", "--time-zone", "Europe/Pariss"], 'write "Europe/Paris"'),
+    (["next", "--cron", ""], "--cron: found nothing; write an expression"),
+    (["next", "--cron", "0 3 * * *", "--time-zone", ""], "--time-zone: found nothing; write a name"),
     (["next", "--cron", "0 3 30 2 *"], "a day that never comes"),
     (["next", "--cron", "0 3 * * *", "--from", "tomorrow"], "--from: found 'tomorrow'"),
     (["next", "--cron", "0 3 * * *", "--from", "2026-11-22T18:00:00"], "add Z for UTC"),
@@ -45,7 +47,7 @@ USAGE = [
     (["next", "-f", "/nonexistent.yaml"], "/nonexistent.yaml"),
     (["explain", "dump", "--at", "half past two"], "--at: found 'half past two'"),
     (["explain", "dump", "--at", "25:00"], "--at: found '25:00'"),
-    (["explain", "two-zones", "--at", "10:00"], "several time zones"),
+    (["explain", "two-zones", "--at", "10:00"], "several time zones; write an instant as in 2026-"),
     (["load", "--days", "3"], "write 1 or 7"),
     (["backfill", "dump", "--from", "2026-11-21T00:00:00Z", "--to", "2026-11-20T00:00:00Z"], "exchange them"),
     (["backfill", "dump", "--from", "2026-11-21T00:00:00Z", "--to", "2027-01-01T00:00:00Z"], "still to come"),
