@@ -73,6 +73,8 @@ def _said(detail: ErrorDetails, model: type[BaseModel] | None) -> str:
             return f"unknown field; {_nearest(detail['loc'], model)}"
         case "value_error":
             return str(detail["ctx"]["error"])
+    if detail["type"] == "string_too_short" and detail["input"] == "":
+        return "found nothing; write a value, or leave the field out"
     found = _found(detail["input"])
     if detail["type"] not in _CURES:
         return f"found {found}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"

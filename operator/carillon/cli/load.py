@@ -75,8 +75,10 @@ def _print(found: Load, days: int, namespace: str | None) -> None:
         console.print("Nothing is due.")
         return
     console.print()
-    for line in heatmap.draw(found.start, found.minutes, days):
-        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+    for line in heatmap.draw(found.start, found.minutes, days, console.width):
+        for part in line.wrap(console, console.width) if line.cell_len > console.width else [line]:
+            part.rstrip()
+            console.print(part, no_wrap=True, overflow="ignore", crop=False)
     console.print()
     console.print(f"Peak: {counted(found.peak, 'due time')} in one minute, {clock(found.peak_minute)}.")
     if not found.crowded:
@@ -87,7 +89,7 @@ def _print(found: Load, days: int, namespace: str | None) -> None:
     for crowd in found.crowded:
         alike = f", and {counted(crowd.alike, 'minute')} more like it" if crowd.alike else ""
         console.print(f"  {clock(crowd.minute)}  {counted(crowd.count, 'due time')}{alike}")
-        console.print(Text(f"    {_jobs(crowd, console.width - 4)}", "dim"), no_wrap=True)
+        console.print(Text(f"    {_jobs(crowd, console.width - 4)}", "dim"))
     console.print()
     console.print("What would spread them", style="bold")
     console.print(f"  H for a fixed minute (H 0 * * *):  {_spread(found.hashed, found.peak)}")

@@ -11,17 +11,27 @@ from carillon.schedule import ScheduleError, parse_at
 from carillon.schedule.changes import change_near, clock_changes
 
 RFC3339_CURE = "write an instant as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00"
+FIRST_YEAR, LAST_YEAR = 1970, 8999
+"""Years that are read. Around an instant there is more to tell: other zones, the next due times, the clocks."""
 _WALL = re.compile(r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T])?(?P<time>\d{1,2}:\d{2}(?::\d{2})?)")
 
 
 def rfc3339_of(text: str, option: str) -> datetime:
     """Read an instant with its offset. Raises Problem."""
     try:
-        found = parse_at(text.strip()).next_after(datetime.min.replace(tzinfo=UTC))
+        at = parse_at(text.strip())
     except ScheduleError as error:
         raise usage(f"{option}: {error}") from None
+    _check_year(text, option)
+    found = at.next_after(datetime.min.replace(tzinfo=UTC))
     assert found is not None
     return found
+
+
+def _check_year(text: str, option: str) -> None:
+    year = text.strip()[:4]
+    if not FIRST_YEAR <= int(year) <= LAST_YEAR:
+        raise usage(f"{option} {text}: found the year {year}; write one from {FIRST_YEAR} to {LAST_YEAR}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,13 @@ def moment_of(text: str, zone: ZoneInfo | None, now: datetime, option: str) -> M
     if found is None:
         return Moment(rfc3339_of(text, option))
     if zone is None:
-        raise usage(f"{option} {text}: the triggers are of several time zones; write the offset: {RFC3339_CURE}")
+        raise usage(f"{option} {text}: the triggers are of several time zones; {RFC3339_CURE}")
     day = found["date"] or now.astimezone(zone).date().isoformat()
     try:
         wall = datetime.fromisoformat(f"{day}T{found['time']:0>5}")
     except ValueError:
         raise usage(f"{option}: found {text!r}; write HH:MM, YYYY-MM-DD HH:MM, or {RFC3339_CURE[6:]}") from None
+    _check_year(day, option)
     return _on_the_wall(wall.replace(tzinfo=zone), zone)
 
 

@@ -15,6 +15,7 @@ from carillon.cli.problems import Problem, run, usage
 from carillon.cli.screen import Column, Table, print_json, say, screen
 from carillon.cli.sources import of_cluster, of_cron, of_file
 from carillon.engine.model import Definition, Key
+from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.preview import ChangeRow, DueRow, Preview, preview
 from carillon.engine.words import civil, clock, counted, distance, span
@@ -61,6 +62,10 @@ def next_command(
             raise usage("NAME, -f and --cron: give one of them")
         if cron is None and (time_zone is not None or daylight_saving is not None):
             raise usage("--time-zone and --daylight-saving go with --cron; a definition has its own")
+        if cron is not None and not cron.strip():
+            raise usage("--cron: found nothing; write an expression, such as '30 2 * * *'")
+        if time_zone is not None and not time_zone.strip():
+            raise usage("--time-zone: found nothing; write a name such as Europe/Paris, or leave it out")
         now = world.now()
         after = now if from_ is None else rfc3339_of(from_, "--from")
         place = Place.of(kubeconfig, kube_context, namespace, everywhere)
@@ -80,7 +85,12 @@ def next_command(
             raise Problem(_invalid(one), _code(file, cron))
         shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
         if output is Output.JSON:
-            _print_json(shown, after, each, alone=one is not None)
+            listed = one is None and file is None
+            silent = {d.key: why for d in definitions if not d.invalid and (why := _why_nothing_fires(d))}
+            wanted = [pair for pair in shown if not (listed and pair[0] in silent)]
+            _print_json(wanted, after, each, alone=one is not None)
+            for remark in _left_out(definitions) if listed else [f"{key}: {why}" for key, why in silent.items()]:
+                typer.echo(f"carillon: {remark}", err=True)
         elif one is not None or file is not None:
             for number, definition in enumerate(d for d in definitions if not d.invalid):
                 if number:
@@ -105,6 +115,24 @@ def _code(file: str | None, cron: str | None) -> Any:
 
 def _invalid(definition: Definition) -> str:
     return f"{definition.key}: {definition.invalid}" if definition.key.namespace else definition.invalid
+
+
+def _why_nothing_fires(definition: Definition) -> str:
+    """Say why due times pass without a run; empty when they do not."""
+    if definition.suspended:
+        return "the job is disabled: nothing fires until spec.suspend is false"
+    condition = refused(definition)
+    return "" if condition is None else f"nothing fires it: {condition.message.rstrip('.')}"
+
+
+def _left_out(definitions: Sequence[Definition]) -> list[str]:
+    """Say which jobs of a list are not shown: the disabled are counted, and what the cluster refuses is named."""
+    valid = [definition for definition in definitions if not definition.invalid]
+    disabled = sum(definition.suspended for definition in valid)
+    return [
+        *([f"{counted(disabled, 'disabled job')} left out"] if disabled else []),
+        *(f"{d.key} left out: {why}" for d in valid if not d.suspended and (why := _why_nothing_fires(d))),
+    ]
 
 
 def _print_json(shown: Sequence[tuple[Key, Sequence[Outlook]]], after: datetime, count: int, *, alone: bool) -> None:
@@ -149,7 +177,7 @@ def _print_one(
 def _print_all(
     definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
 ) -> None:
-    enabled = [definition for definition in definitions if not definition.suspended]
+    enabled = [definition for definition in definitions if not _why_nothing_fires(definition)]
     each = [preview([(d.key, outlooks(d, now))], after, count, excluded=excluded) for d in enabled]
     # The clock changes of ten jobs' next due times would be noise; what they do to a due time stands below it.
     due = sorted(
@@ -167,8 +195,8 @@ def _print_all(
         console.print(
             f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).", style="yellow"
         )
-    if disabled := len(definitions) - len(enabled):
-        console.print(f"{counted(disabled, 'disabled job')} left out.", style="yellow")
+    for remark in _left_out(definitions):
+        say(console, f"{remark}.", "yellow")
 
 
 def _fill(table: Table, found: Preview, now: datetime, *, alone: bool, everywhere: bool, named: bool) -> None:
@@ -227,8 +255,8 @@ def _remarks(definition: Definition, found: Preview, count: int, excluded: bool)
         remarks.append(f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).")
     if found.rows and len(found.due) < count:
         remarks.append("That is all: nothing is due after these.")
-    if definition.suspended:
-        remarks.append("The job is disabled: nothing fires until spec.suspend is false.")
+    if why := _why_nothing_fires(definition):
+        remarks.append(f"{why[0].upper()}{why[1:]}.")
     crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
     if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):
         remarks.append("H is chosen by a job's namespace and name: in a definition it may be another time.")

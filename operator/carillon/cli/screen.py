@@ -44,7 +44,9 @@ def print_json(value: object) -> None:
 def say(console: Console, text: str | Text, style: str = "", *, indent: int = 0) -> None:
     """Print a sentence, wrapped at the width of the screen; what follows the first line is indented."""
     words = Text(text, style) if isinstance(text, str) else text
-    for number, line in enumerate(words.wrap(console, max(20, console.width - indent))):
+    if console.width < 20 + indent:
+        indent = 0
+    for number, line in enumerate(words.wrap(console, max(1, console.width - indent))):
         line.rstrip()
         console.print(Text(" " * indent if number else "").append_text(line), no_wrap=True)
 
@@ -102,7 +104,8 @@ class Table:
             over = _total(widths, shown) - console.width
             if over > 0 and self.columns[place].flexible:
                 widths[place] = max(cell_len(self.columns[place].title), 8, widths[place] - over)
-        console.print(_line([Text(self.columns[place].title, "bold") for place in shown], widths, shown), no_wrap=True)
+        titles = _line([Text(self.columns[place].title, "bold") for place in shown], widths, shown)
+        console.print(titles, no_wrap=True, overflow="ignore", crop=False)
         for line in self.lines:
             if isinstance(line, Remark):
                 say(console, line.text, line.style, indent=4)

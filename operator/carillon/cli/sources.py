@@ -1,6 +1,8 @@
 """Where `carillon next` takes definitions from: an expression, a file, the cluster."""
 
+import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from carillon.api.base import rfc3339
+from carillon.api.base import API_VERSION, GROUP, rfc3339
 from carillon.cli.cluster import Calendars, Place, World, connected, names_calendars
 from carillon.cli.problems import Problem, usage
 from carillon.engine.model import Calendar, Definition, Key
@@ -34,13 +36,13 @@ def of_cron(cron: str, time_zone: str | None, saving: DaylightSaving | None, aft
 
 
 def _local(raw: dict[str, Any], namespace: str, after: datetime) -> dict[str, Any]:
-    """Complete an object that the API server has not seen."""
+    """Complete an object that the API server has not seen; what a server wrote into it elsewhere means nothing here."""
     metadata = {
-        "namespace": namespace,
+        "namespace": raw["metadata"].get("namespace") or namespace,
+        "name": raw["metadata"]["name"],
         "uid": "",
         "resourceVersion": "",
         "creationTimestamp": rfc3339(after),
-        **raw["metadata"],
     }
     return {**raw, "metadata": metadata, "status": {}}
 
@@ -68,12 +70,24 @@ def _documents(file: str) -> list[Any]:
 async def of_file(world: World, file: str, place: Place, after: datetime) -> list[Definition]:
     """Read the ScheduledJobs of a file, with the Calendars of the file or else of the cluster. Raises Problem."""
     items: dict[str, list[dict[str, Any]]] = {"ScheduledJob": [], "Calendar": []}
+    foreign = ""
     for item in (item for document in _documents(file) for item in _items(document)):
-        metadata = item.get("metadata")
-        if item.get("kind") in items and isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
-            items[item["kind"]].append(_local(item, place.namespace or "default", after))
+        kind = item.get("kind")
+        if not isinstance(kind, str) or kind not in items:
+            continue
+        if not _ours(item):
+            if kind == "ScheduledJob":
+                foreign = f"; found one of apiVersion {item['apiVersion']}, write {API_VERSION}"
+            continue
+        if problem := _misnamed(item):
+            raise usage(f"-f {file}: {kind}: {problem}")
+        items[kind].append(_local(item, place.namespace or "default", after))
     if not items["ScheduledJob"]:
-        raise usage(f"-f {file}: no ScheduledJob in it")
+        raise usage(f"-f {file}: no ScheduledJob in it{foreign}")
+    for kind, objects in items.items():
+        names = Counter(f"{raw['metadata']['namespace']}/{raw['metadata']['name']}" for raw in objects)
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise usage(f"-f {file}: {kind} {twice[0]} is there more than once; leave one of them in")
     calendars: Calendars = {}
     for calendar in map(read_calendar, items["Calendar"]):
         calendars.setdefault(calendar.key.namespace, {})[calendar.key.name] = calendar
@@ -91,6 +105,25 @@ async def of_file(world: World, file: str, place: Place, after: datetime) -> lis
     return found
 
 
+def _ours(item: dict[str, Any]) -> bool:
+    """Whether an object is of our group; kubectl wants to be told, here it goes without saying."""
+    return "apiVersion" not in item or str(item["apiVersion"]).startswith(f"{GROUP}/")
+
+
+def _misnamed(item: dict[str, Any]) -> str:
+    """Say what is wrong with an object's name or namespace; empty when nothing is."""
+    metadata = item.get("metadata")
+    if not isinstance(metadata, dict):
+        return "metadata: found no map of fields; write metadata.name"
+    for name, required in (("name", True), ("namespace", False)):
+        found = metadata.get(name)
+        if found is None and required:
+            return f"metadata.{name}: required; add it"
+        if found is not None and (not isinstance(found, str) or not found):
+            return f"metadata.{name}: found {json.dumps(found, default=str)}; write a name, as a string"
+    return ""
+
+
 async def _calendars(world: World, place: Place) -> dict[str, Calendar]:
     try:
         async with connected(world, place) as cluster:
@@ -103,7 +136,8 @@ def _items(document: object) -> list[dict[str, Any]]:
     if not isinstance(document, dict):
         return []
     if document.get("kind") in ("List", "ScheduledJobList"):
-        return [item for item in document.get("items") or () if isinstance(item, dict)]
+        items = document.get("items")
+        return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     return [document]
 
 

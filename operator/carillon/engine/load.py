@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from carillon.engine.model import Definition, Key
 from carillon.engine.names import digest
+from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.triggers import SECOND
 from carillon.schedule import DaylightSaving, Schedule, ScheduleError, parse_cron
@@ -65,7 +66,7 @@ class Load:
     minutes: Sequence[int]
     definitions: int
     left_out: int
-    """Definitions that are disabled, or cannot be scheduled."""
+    """Definitions that are disabled, cannot be scheduled, or whose CronJob is refused."""
     excluded: int
     """Due times that exclusions leave out."""
     crowded: tuple[Crowd, ...]
@@ -154,7 +155,7 @@ def measure(
     """Count what is due in the coming days, a minute at a time.
 
     Args:
-        definitions: all of them; the disabled and the invalid are left out, and counted.
+        definitions: all of them; those that nobody fires are left out, and counted.
         now: the load begins with this minute.
         days: how many.
         jitter_seconds: what to try as jitter.
@@ -165,7 +166,7 @@ def measure(
     number = left_out = excluded = 0
     for definition in definitions:
         number += 1
-        if definition.suspended or definition.invalid or definition.deleting:
+        if definition.suspended or definition.invalid or definition.deleting or refused(definition):
             left_out += 1
             continue
         for member in _members(walked, definition, now):

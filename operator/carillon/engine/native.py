@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from carillon.api import keys
+from carillon.api.conditions import Condition
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import Backend, TriggerStatus
 from carillon.engine import build
@@ -23,6 +24,7 @@ from carillon.engine.plan import Action, ApplyCronJob, DeleteCronJob, LookUp, Lo
 from carillon.engine.triggers import anchored
 
 CONDITION = "NativeBackend"
+NAME_TAKEN, CRON_JOB_REFUSED = "NameTaken", "CronJobRefused"
 LOOK_AGAIN = timedelta(seconds=30)
 """How soon it is looked whether somebody else's CronJob still has the name: no watch tells of those."""
 JOBS_KEPT = 10
@@ -92,16 +94,16 @@ def _kept(snapshot: Snapshot, definition: Definition, ours: CronJob | None, now:
         )
         return Native(
             keeps_time=True,
-            condition=_condition(False, "NameTaken", message),
-            refusal=("NameTaken", message),
+            condition=_condition(False, NAME_TAKEN, message),
+            refusal=(NAME_TAKEN, message),
             wake_at=now + LOOK_AGAIN,
         )
     if refused is not None and now < refused.retry_at:
         message = f"the API server refuses the CronJob: {refused.message}"
         return Native(
             keeps_time=True,
-            condition=_condition(False, "CronJobRefused", message),
-            refusal=("CronJobRefused", message),
+            condition=_condition(False, CRON_JOB_REFUSED, message),
+            refusal=(CRON_JOB_REFUSED, message),
             wake_at=refused.retry_at,
         )
     if ours is None:
@@ -121,6 +123,16 @@ def _kept(snapshot: Snapshot, definition: Definition, ours: CronJob | None, now:
 def kept_time(definition: Definition) -> bool:
     """Whether the persisted status says that the CronJob controller has the due times."""
     return any(condition.type == CONDITION for condition in definition.status.conditions)
+
+
+def refused(definition: Definition) -> Condition | None:
+    """The persisted condition that says why no CronJob fires the definition as it is now; None when nothing says so."""
+    if definition.spec is None or definition.spec.backend is not Backend.CRON_JOB:
+        return None
+    for condition in definition.status.conditions:
+        if condition.type == CONDITION and condition.reason in (NAME_TAKEN, CRON_JOB_REFUSED):
+            return condition if condition.observed_generation == definition.generation else None
+    return None
 
 
 def belongs(cron_job: CronJob, definition: Definition) -> bool:

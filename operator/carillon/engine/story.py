@@ -9,12 +9,16 @@ from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import Backend, ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Run
+from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook
 from carillon.engine.reasons import why_skipped
 from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of
 from carillon.engine.triggers import names
 from carillon.engine.words import clock, counted, span
+
+_REFUSED = "the CronJob that would fire it is refused"
+_MEND_REFUSED = "mend what is named, or use backend: Operator"
 
 
 class Verdict(StrEnum):
@@ -181,6 +185,8 @@ class _Case:
                 self.definition.invalid,
                 "mend the field that is named",
             )
+        if (condition := refused(self.definition)) is not None:
+            return Verdict.INVALID, f"Nothing will run: {_REFUSED}.", condition.message, _MEND_REFUSED
         if self.excluded:
             return self._left_out("It will not run")
         if self.definition.suspended:
@@ -232,6 +238,9 @@ class _Case:
         if self.excluded:
             return self._left_out("It did not run")
         if self.spec.backend is Backend.CRON_JOB:
+            condition = refused(self.definition)
+            if condition is not None and self.instant > condition.last_transition_time:
+                return Verdict.INVALID, f"No run is recorded: {_REFUSED}.", condition.message, _MEND_REFUSED
             return (
                 Verdict.NATIVE,
                 "No run is recorded. The native CronJob controller fires this job, and keeps no record of what it "

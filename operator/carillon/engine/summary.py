@@ -51,7 +51,8 @@ def summarise(
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
     overdue = _overdue(definition, resolution, unfinished, now)
     conditions = _conditions(definition, last, overdue, observations, backend, now)
-    upcoming = () if definition.suspended or definition.invalid else _next(definition, resolution.watermarks, now)
+    nobody_fires = definition.suspended or definition.invalid or backend.refusal is not None
+    upcoming = () if nobody_fires else _next(definition, resolution.watermarks, now)
     return ScheduledJobStatus(
         observed_generation=definition.generation,
         display=_display(definition, conditions, unfinished, overdue, last, upcoming),

@@ -25,6 +25,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from yarl import URL
 
 from carillon.kube.errors import NotConfigured
+from carillon.kube.kubeconfig import Unreadable, check
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,8 @@ KEEP_ALIVE_SECONDS = 75.0
 well above aiohttp's 15 s, so that a burst after a quiet minute does not begin with a hundred TLS handshakes."""
 RENEWAL_INTERVAL_SECONDS = 10.0
 _READ_BUFFER_BYTES = 1 << 20
+_CURE = "name a kubeconfig, set KUBECONFIG, or run in a pod with a service account"
+_POD = "the pod's service account"
 
 
 class Gate(Protocol):
@@ -70,8 +73,12 @@ class Transport:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None, context: str | None) -> "Transport":
-        """Open a session; raises NotConfigured when nothing says where the API server is."""
-        return cls(await _load(kubeconfig, context), kubeconfig=kubeconfig, context=context)
+        """Open a session; raises NotConfigured when nothing usable says where the API server is."""
+        configuration = await _load(kubeconfig, context)
+        try:
+            return cls(configuration, kubeconfig=kubeconfig, context=context)
+        except (OSError, ValueError) as problem:  # a certificate or a key that is none
+            raise NotConfigured(f"{_path(kubeconfig, context) or _POD}: {problem}; {_CURE}") from problem
 
     def _open(self) -> None:
         configuration = self.configuration
@@ -159,25 +166,31 @@ class Transport:
 async def _load(kubeconfig: str | None, context: str | None) -> Any:
     """Find the cluster as client-go does: what was asked for, then $KUBECONFIG, then the pod, then ~/.kube/config."""
     configuration = Configuration()
-    path = kubeconfig or os.environ.get("KUBECONFIG")
+    path = _path(kubeconfig, context)
     try:
-        if not path and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        if path is None:
             load_incluster_config(client_configuration=configuration)
         else:
-            path = path or _home_kubeconfig()
+            check(path)
             await load_kube_config(
                 config_file=path, context=context, client_configuration=configuration, persist_config=False
             )
+    except Unreadable as problem:
+        raise NotConfigured(f"{problem}; {_CURE}") from problem
     except (ConfigException, OSError) as problem:
-        where = path or "the pod's service account"
-        raise NotConfigured(
-            f"{where}: {problem}; name a kubeconfig, set KUBECONFIG, or run in a pod with a service account"
-        ) from problem
+        raise NotConfigured(f"{path or _POD}: {problem}; {_CURE}") from problem
+    except (AttributeError, LookupError, TypeError, ValueError) as problem:
+        # The library takes the insides of a kubeconfig as they are.
+        raise NotConfigured(f"{path or _POD}: not a kubeconfig: {problem}; {_CURE}") from problem
     return configuration
 
 
-def _home_kubeconfig() -> str:
-    return os.path.expanduser("~/.kube/config")
+def _path(kubeconfig: str | None, context: str | None) -> str | None:
+    """Which kubeconfig is meant; None for the pod's service account."""
+    path = kubeconfig or os.environ.get("KUBECONFIG")
+    if not path and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return None
+    return path or os.path.expanduser("~/.kube/config")
 
 
 def _proxy_of(host: str) -> str | None:

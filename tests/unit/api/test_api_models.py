@@ -106,7 +106,7 @@ def test_a_mistake_in_a_scheduled_job_names_the_field_what_was_found_and_the_cur
     ("content", "message"),
     [
         ({}, "spec.scheduledJob: required; add it"),
-        ({"scheduledJob": ""}, 'spec.scheduledJob: found ""; use at least 1 characters, or leave the field out'),
+        ({"scheduledJob": ""}, "spec.scheduledJob: found nothing; write a value, or leave the field out"),
         ({"scheduledJob": "a", "scheduledTime": "soon"}, 'spec.scheduledTime: found "soon"; write an instant'),
         (
             {"scheduledJob": "a", "scheduledTime": "2026-01-01T00:00:00"},

@@ -14,7 +14,7 @@ from carillon.cli.exit_codes import Exit
 from carillon.cli.main import app
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 from carillon.kube.kubeconfig import default_namespace
-from tests.unit.cli.fake import NOW, FakeApi, cron, definition, shop
+from tests.unit.cli.fake import NOW, FakeApi, cron, definition, fleet, shop
 
 BACKFILL = ("backfill", "dump", "--from", "2026-11-19T00:00:00Z", "--to", "2026-11-21T00:00:00Z")
 
@@ -29,9 +29,17 @@ def fails(done: Result, code: Exit, *words: str) -> None:
 USAGE = [
     (["next", "--cron", "0 3 * *"], "found 4 fields"),
     (["next", "--cron", "0 3 * * *", "--time-zone", "Europe/Pariss"], 'write "Europe/Paris"'),
+    (["next", "--cron", ""], "--cron: found nothing; write an expression"),
+    (["next", "--cron", "0 3 * * *", "--time-zone", ""], "--time-zone: found nothing; write a name"),
     (["next", "--cron", "0 3 30 2 *"], "a day that never comes"),
     (["next", "--cron", "0 3 * * *", "--from", "tomorrow"], "--from: found 'tomorrow'"),
     (["next", "--cron", "0 3 * * *", "--from", "2026-11-22T18:00:00"], "add Z for UTC"),
+    (["next", "--cron", "0 3 * * *", "--from", "0001-01-01T00:00:00Z"], "write one from 1970 to 8999"),
+    (["next", "--cron", "0 3 * * *", "--from", "0001-01-01T00:00:00Z", "-o", "json"], "found the year 0001"),
+    (["explain", "dump", "--at", "0001-01-01T00:00:00+01:00"], "found the year 0001"),
+    (["explain", "dump", "--at", "9999-12-31T23:59:59Z"], "found the year 9999"),
+    (["explain", "dump", "--at", "0001-01-01 00:00"], "found the year 0001"),
+    (["explain", "dump", "--at", "9999-12-31 23:59"], "found the year 9999"),
     (["next", "dump", "--time-zone", "UTC"], "go with --cron"),
     (["next", "dump", "--cron", "0 3 * * *"], "give one of them"),
     (["next", "dump", "-A"], "name its namespace"),
@@ -39,7 +47,7 @@ USAGE = [
     (["next", "-f", "/nonexistent.yaml"], "/nonexistent.yaml"),
     (["explain", "dump", "--at", "half past two"], "--at: found 'half past two'"),
     (["explain", "dump", "--at", "25:00"], "--at: found '25:00'"),
-    (["explain", "two-zones", "--at", "10:00"], "several time zones"),
+    (["explain", "two-zones", "--at", "10:00"], "several time zones; write an instant as in 2026-"),
     (["load", "--days", "3"], "write 1 or 7"),
     (["backfill", "dump", "--from", "2026-11-21T00:00:00Z", "--to", "2026-11-20T00:00:00Z"], "exchange them"),
     (["backfill", "dump", "--from", "2026-11-21T00:00:00Z", "--to", "2027-01-01T00:00:00Z"], "still to come"),
@@ -91,6 +99,45 @@ def test_nothing_to_connect_to() -> None:
     fails(done, Exit.UNREACHABLE, "/none: no such file")
 
 
+NO_KUBECONFIG = [
+    ("", "config: the file is empty"),
+    ("a: [", "config: not a kubeconfig, which is one YAML document: "),
+    ("clusters: []\n---\nclusters: []\n", "which is one YAML document: "),
+    ("- 1\n", "which is a map of clusters, users and contexts"),
+    ("contexts: 5\n", "contexts has to be a list of maps with a name each"),
+    ("clusters: [here]\n", "clusters has to be a list of maps with a name each"),
+    ("current-context: a\ncontexts: [{name: a, context: 5}]\n", "config: "),
+    ("current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c}]\n", "config: "),
+]
+
+
+@pytest.mark.parametrize("arguments", [["next"], ["explain", "x", "--at", "10:00"], ["load"]])
+@pytest.mark.parametrize(("text", "words"), NO_KUBECONFIG)
+def test_a_file_that_is_no_kubeconfig(text: str, words: str, arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    done = CliRunner().invoke(app, arguments, obj=World(now=lambda: NOW), env={"KUBECONFIG": str(path)})
+    fails(done, Exit.UNREACHABLE, words, "name a kubeconfig")
+
+
+def test_a_certificate_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": "bm90aGluZw=="}
+    context = {"name": "a", "context": {"cluster": "c", "user": "u"}}
+    users = [{"name": "u", "user": {"token": "t"}}]
+    config = {"current-context": "a", "contexts": [context], "clusters": [{"name": "c", "cluster": cluster}]}
+    path.write_text(yaml.safe_dump({**config, "users": users}))
+    done = CliRunner().invoke(app, ["next", "--kubeconfig", str(path)], obj=World(now=lambda: NOW))
+    fails(done, Exit.UNREACHABLE, "name a kubeconfig")
+
+
+def test_no_kubeconfig_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "config"
+    done = CliRunner().invoke(app, ["next", "--kubeconfig", str(path)], obj=World(now=lambda: NOW))
+    fails(done, Exit.UNREACHABLE, f"carillon: {path}: no such file; name a kubeconfig")
+    assert caplog.records == []
+
+
 def test_an_api_server_that_does_not_answer() -> None:
     class Silent(FakeApi):
         async def list(self, *arguments: Any, **options: Any) -> Any:
@@ -119,10 +166,51 @@ def test_an_invalid_definition_says_why() -> None:
     fails(api.invoke(*(part.replace("dump", "bad") for part in BACKFILL)), Exit.FAILED, "found hour '25'")
 
 
+def test_what_the_cluster_refuses_is_remarked() -> None:
+    refusal = {
+        "type": "NativeBackend",
+        "status": "False",
+        "reason": "NameTaken",
+        "message": "CronJob default/taken exists",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-11-22T12:00:00Z",
+    }
+    api = shop()
+    taken = definition("taken", cron("t", "0 3 * * *"), backend="CronJob", status={"conditions": [refusal]})
+    api.add("scheduledjobs", taken)
+    assert "Nothing fires it: CronJob default/taken exists." in api.invoke("next", "taken").stdout
+    listed = api.invoke("next", columns=120).stdout
+    assert "default/taken left out: nothing fires it: CronJob default/taken exists." in listed
+    done = api.invoke("next", "-o", "json")
+    assert "default/taken" not in json.loads(done.stdout)
+    assert "carillon: default/taken left out: nothing fires it: CronJob default/taken exists\n" in done.stderr
+    assert listed.count("taken") == 2
+    assert "CronJob default/taken exists" in api.invoke("explain", "taken", "--at", "2026-11-23T03:00:00Z").stdout
+
+
 def test_a_missing_calendar_is_named() -> None:
     api = FakeApi()
     api.add("scheduledjobs", definition("closed", cron("t", "0 3 * * *"), exclude={"calendars": ["office"]}))
     fails(api.invoke("next", "closed"), Exit.FAILED, "there is no Calendar office in namespace default")
+
+
+def test_json_leaves_disabled_jobs_out_of_a_list_and_says_so() -> None:
+    done = shop().invoke("next", "-o", "json")
+    assert "default/paused" not in json.loads(done.stdout)
+    assert done.stderr == "carillon: 1 disabled job left out\n"
+
+
+def test_json_of_a_disabled_job_says_that_it_is() -> None:
+    done = shop().invoke("next", "paused", "--count", "1", "-o", "json")
+    assert json.loads(done.stdout) == ["2026-11-22T18:05:00Z"]
+    assert done.stderr == "carillon: default/paused: the job is disabled: nothing fires until spec.suspend is false\n"
+
+
+def test_json_of_a_file_shows_disabled_jobs_and_says_that_they_are() -> None:
+    text = yaml.safe_dump_all([job("one", suspend=True), job("two")])
+    done = FakeApi().invoke("next", "-f", "-", "-n", "files", "--count", "1", "-o", "json", stdin=text)
+    assert list(json.loads(done.stdout)) == ["files/one", "files/two"]
+    assert "carillon: files/one: the job is disabled" in done.stderr
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -180,6 +268,12 @@ def test_dates_in_a_file_are_read_as_kubernetes_reads_them() -> None:
     assert json.loads(FakeApi().invoke("next", "-f", "-", *options, stdin=text).stdout) == ["2026-12-25T03:00:00Z"]
 
 
+def test_what_a_server_wrote_into_a_file_is_passed_over() -> None:
+    text = yaml.safe_dump(job("one")).replace("metadata:", "metadata:\n  creationTimestamp: foo\n  uid: [1]")
+    done = FakeApi().invoke("next", "-f", "-", "--count", "1", "-o", "json", stdin=text)
+    assert json.loads(done.stdout) == ["2026-11-23T03:00:00Z"]
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -197,6 +291,34 @@ def test_every_counts_from_where_one_asks() -> None:
     options = ("--from", "2026-11-22T18:00:00Z", "--count", "2", "-o", "json")
     done = FakeApi().invoke("next", "--cron", "@every 1h30m", *options)
     assert json.loads(done.stdout) == ["2026-11-22T19:30:00Z", "2026-11-22T21:00:00Z"]
+
+
+MISNAMED = [
+    (
+        "apiVersion: other.dev/v1\nkind: ScheduledJob\nmetadata: {name: x}\n",
+        "found one of apiVersion other.dev/v1, write",
+    ),
+    ("apiVersion: carillon.dev.evil/v1\nkind: ScheduledJob\nmetadata: {name: x}\n", "no ScheduledJob in it"),
+    ("kind: ScheduledJob\nmetadata: {name: 5}\n", "ScheduledJob: metadata.name: found 5; write a name"),
+    ("kind: ScheduledJob\nmetadata: {generateName: x-}\n", "ScheduledJob: metadata.name: required"),
+    ("kind: ScheduledJob\nmetadata: x\n", "ScheduledJob: metadata: found no map"),
+    ("kind: ScheduledJob\n", "ScheduledJob: metadata: found no map"),
+    ("kind: ScheduledJob\nmetadata: {name: x, namespace: [y]}\n", 'metadata.namespace: found ["y"]'),
+    ("kind: List\nitems: 5\n", "no ScheduledJob in it"),
+    ("kind: [ScheduledJob]\nmetadata: {name: x}\n", "no ScheduledJob in it"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), MISNAMED)
+def test_what_is_wrong_with_the_objects_of_a_file(text: str, words: str) -> None:
+    fails(FakeApi().invoke("next", "-f", "-", stdin=text), Exit.USAGE, "-f -: ", words)
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "json"]])
+def test_two_definitions_of_one_name_are_refused(options: list[str]) -> None:
+    text = yaml.safe_dump_all([job("one"), job("two"), job("one")])
+    done = FakeApi().invoke("next", "-f", "-", "-n", "files", *options, stdin=text)
+    fails(done, Exit.USAGE, "-f -: ScheduledJob files/one is there more than once")
 
 
 @pytest.mark.parametrize(
@@ -286,6 +408,19 @@ def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "(timeoutSeconds ends one that hangs)" in done.stdout
     assert "\x1b" not in done.stdout
     assert all(line == line.rstrip() for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("columns", [10, 13, 14, 20, 30, 42, 43, 72, 73])
+@pytest.mark.parametrize("days", ["1", "7"])
+def test_load_fits_the_screen(days: str, columns: int) -> None:
+    lines = fleet().invoke("load", "--days", days, columns=columns).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum("█" in line for line in lines) == {"1": 2, "7": 8}[days]  # with the legend's
+
+
+def test_a_narrow_screen_cuts_no_title() -> None:
+    lines = shop().invoke("next", columns=30).stdout.splitlines()
+    assert lines[0].endswith("TRIGGER")
 
 
 def test_help_groups_the_commands() -> None:

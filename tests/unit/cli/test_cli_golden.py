@@ -79,6 +79,8 @@ CASES: list[tuple[str, Callable[[], FakeApi], str, int]] = [
     ("explain-json", shop, "explain dump --at '2026-11-20 02:30' -o json", 80),
     ("load-day", fleet, "load", 80),
     ("load-week", fleet, "load --days 7", 80),
+    ("load-day-narrow", fleet, "load", 40),
+    ("load-week-narrow", fleet, "load --days 7", 40),
     ("load-quiet", shop, "load -n shop", 80),
     ("backfill-dry-run", shop, "backfill dump --from '2026-11-17 00:00' --to '2026-11-22 12:00'", 80),
     ("backfill-yes", shop, "backfill dump --from '2026-11-17 00:00' --to '2026-11-22 12:00' --yes", 120),

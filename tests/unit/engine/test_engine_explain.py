@@ -11,7 +11,7 @@ from carillon.api.scheduledjob import Skip
 from carillon.engine.explain import Explanation, explain
 from carillon.engine.model import Definition, Run
 from carillon.engine.story import Story, Verdict
-from tests.unit.engine.builders import HOURLY, Body, a_definition, a_run, as_json, at, stamp
+from tests.unit.engine.builders import HOURLY, Body, a_definition, a_run, as_json, at, condition, stamp
 
 NOW = "12:30:00"
 
@@ -52,6 +52,26 @@ def test_a_run_exists(phase: str, rest: dict[str, Any], verdict: Verdict, words:
     assert words in told.headline
     assert told.run is not None
     assert told.run.kept
+
+
+@pytest.mark.parametrize("reason", ["NameTaken", "CronJobRefused"])
+def test_nobody_fires_what_the_cluster_refuses(reason: str) -> None:
+    refusal = [condition("NativeBackend", "False", reason, "CronJob x exists; delete it")]
+    refused = seen(backend="CronJob", status={"conditions": refusal})
+    for moment in ("12:00", "13:00"):
+        told = story(refused, moment)
+        assert (told.verdict, told.policy) == (Verdict.INVALID, "CronJob x exists; delete it")
+        assert "the CronJob that would fire it is refused" in told.headline
+    assert story(refused, "12:00", a_run("12:00", "Succeeded", ended="12:05")).verdict is Verdict.RAN
+
+
+def test_a_refusal_is_of_the_definition_as_it_was_and_of_the_time_since() -> None:
+    edited = [condition("NativeBackend", "False", "CronJobRefused", "no", generation=1)]
+    assert story(seen(backend="CronJob", generation=2, status={"conditions": edited}), "13:00").verdict is (
+        Verdict.WILL_RUN
+    )
+    later = [{**edited[0], "lastTransitionTime": stamp("12:10")}]
+    assert story(seen(backend="CronJob", status={"conditions": later}), "12:00").verdict is Verdict.NATIVE
 
 
 SKIPPED = [

@@ -7,7 +7,7 @@ import pytest
 
 from carillon.engine.load import MINUTE, Load, measure, with_hash
 from carillon.engine.model import Definition
-from tests.unit.engine.builders import a_definition, at
+from tests.unit.engine.builders import a_definition, at, condition
 
 NOW = at("12:00:20")
 
@@ -26,6 +26,13 @@ def brute(definitions: Sequence[Definition], days: int) -> list[int]:
                     break
                 found[int((due - start) / MINUTE)] += 1
     return [found[minute] for minute in range(days * 1_440)]
+
+
+def test_a_definition_whose_cronjob_is_refused_is_left_out() -> None:
+    refusal = [condition("NativeBackend", "False", "NameTaken", "CronJob x exists")]
+    refused = a_definition("0 3 * * *", backend="CronJob", status={"conditions": refusal})
+    found = load(refused, a_definition("0 4 * * *", name="other", backend="CronJob"))
+    assert (found.total, found.left_out) == (1, 1)
 
 
 JOBS = [

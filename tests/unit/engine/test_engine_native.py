@@ -187,8 +187,11 @@ class TestKeeping:
         assert cron_job(sim) == theirs
         assert conditions(sim)["Ready"] == conditions(sim)["NativeBackend"] == "False NameTaken"
         assert status(sim)["display"]["status"] == "Invalid"
+        assert "next" not in status(sim)["display"] or status(sim)["display"]["next"] == ""
+        assert not status(sim).get("nextExecutions")
         sim.delete(CRON_JOBS, NAME)
         sim.advance(31)
+        assert status(sim)["nextExecutions"]
         assert conditions(sim) == {"Ready": "True Accepted", "NativeBackend": "True BestEffort"}
         sim.settle()
 
@@ -199,6 +202,7 @@ class TestKeeping:
         )
         sim.apply(HOURLY, backend=NATIVE)
         assert conditions(sim)["Ready"] == "False CronJobRefused"
+        assert not status(sim).get("nextExecutions")
         sim.cluster.refuse = lambda _resource, _body: None
         sim.advance(31)
         assert conditions(sim)["Ready"] == "True Accepted"
