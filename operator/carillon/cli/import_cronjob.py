@@ -5,6 +5,7 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, cast
@@ -24,6 +25,7 @@ from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
 app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
 
 Object = dict[str, Any]
+Clock = Callable[[], datetime]
 
 
 class Output(StrEnum):
@@ -101,7 +103,7 @@ def cronjob(
             problems = 0
             for raw in found:
                 try:
-                    await act(cast(Writer, cluster.api), raw, world.now())
+                    await act(cast(Writer, cluster.api), raw, world.now)
                 except (_Refused, ApiError, Unreachable) as problem:
                     _say(f"CronJob {_name(raw)}: {problem}")
                     problems += 1
@@ -133,7 +135,7 @@ def _report(raw: Object, imported: importing.Imported) -> None:
             _say(f"  {word + ':':8} {line}")
 
 
-async def _take_over(client: Writer, raw: Object, _now: datetime) -> None:
+async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     """Suspend the CronJob, then have the ScheduledJob count from now on."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     imported = importing.import_cron_job(raw)
@@ -166,7 +168,7 @@ async def _take_over(client: Writer, raw: Object, _now: datetime) -> None:
     _say(f"CronJob {_name(raw)}: taken over; it is suspended, and ScheduledJob {name} runs in its place")
 
 
-async def _give_back(client: Writer, raw: Object, now: datetime) -> None:
+async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     if not importing.taken_over(raw):
@@ -174,7 +176,9 @@ async def _give_back(client: Writer, raw: Object, now: datetime) -> None:
     scheduled_job = await _find(client, namespace, name)
     if scheduled_job is not None and importing.imported_from(scheduled_job, raw):
         await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": True}})
-    # Its controller starts the newest due time since its last one at once, though Carillon has run that.
+    # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
+    # may run is known only now that the ScheduledJob is suspended.
+    now = clock()
     counted = {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
     try:
         await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")

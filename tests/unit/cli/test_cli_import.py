@@ -1,6 +1,7 @@
 """The change-over between CronJob and ScheduledJob: its order, its repetition, and what is said when it breaks off."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from carillon.api import keys
 from carillon.cli.exit_codes import Exit
 from carillon.kube.errors import ApiError
 from carillon.kube.resources import Resource
-from tests.unit.cli.fake import TEMPLATE, FakeApi, Object
+from tests.unit.cli.fake import NOW, TEMPLATE, FakeApi, Object
 
 TAKE_OVER = ("import", "cronjob", "nightly", "--take-over")
 GIVE_BACK = ("import", "cronjob", "nightly", "--give-back")
@@ -36,6 +37,7 @@ class Writable(FakeApi):
         self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
     ) -> Object:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        self.now += timedelta(seconds=7)
         self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
         key = (resource.plural, namespace or "", name)
         self.objects[key] = merged(self.objects[key], body)
@@ -116,13 +118,19 @@ def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
         "patch cronjobs/status",
         f"patch cronjobs suspend={suspend}",
     ]
-    assert api.cron_job["status"]["lastScheduleTime"] == "2026-11-22T18:00:20Z", (
-        "what Carillon has run is not run again"
-    )
     assert keys.TAKEN_OVER_ANNOTATION not in api.cron_job["metadata"]["annotations"]
     api.writes.clear()
     assert api.invoke(*TAKE_OVER).exit_code == Exit.OK, "and once more, with the ScheduledJob that is there"
     assert api.writes == ["patch cronjobs suspend=True", f"patch scheduledjobs suspend={suspend}"]
+
+
+def test_what_carillon_may_have_run_is_not_run_again() -> None:
+    """The CronJob counts from when the ScheduledJob was suspended, not from when that was begun."""
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.now = NOW
+    api.invoke(*GIVE_BACK)
+    assert api.cron_job["status"]["lastScheduleTime"] == "2026-11-22T18:00:27Z"
 
 
 @pytest.mark.parametrize("broken", ["patch cronjobs", "create scheduledjobs"])
