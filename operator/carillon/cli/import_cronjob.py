@@ -5,6 +5,7 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -174,7 +175,13 @@ async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
     if not importing.taken_over(raw):
         raise _Refused("not given back: it was not taken over")
     scheduled_job = await _find(client, namespace, name)
-    if scheduled_job is not None and importing.imported_from(scheduled_job, raw):
+    imported = scheduled_job is not None and importing.imported_from(scheduled_job, raw)
+    if scheduled_job is not None and not imported and not scheduled_job["spec"].get("suspend"):
+        raise _Refused(
+            f"not given back: ScheduledJob {name} runs, and does not say that it was made from it, so both would run. "
+            f"Disable it and repeat the command: {_patch(namespace, name, {'suspend': True})}"
+        )
+    if imported:
         await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": True}})
     # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
     # may run is known only now that the ScheduledJob is suspended.
@@ -185,11 +192,16 @@ async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
         await client.merge_patch(CRON_JOBS, namespace, name, importing.give_back_patch(raw))
     except (ApiError, Unreachable) as error:
         raise _Refused(
-            f"the ScheduledJob is disabled, and the CronJob is still suspended: nothing runs now ({error}). "
+            f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now ({error}). "
             "Repeat the command (it patches cronjobs and cronjobs/status), or undo it: "
             f"carillon import cronjob {name} -n {namespace} --take-over"
         ) from error
-    _say(f"CronJob {_name(raw)}: given back; ScheduledJob {name} is disabled, and can be deleted")
+    left = "" if scheduled_job is None else f"; ScheduledJob {name} is disabled, and can be deleted"
+    _say(f"CronJob {_name(raw)}: given back{left}")
+
+
+def _patch(namespace: str, name: str, spec: Object) -> str:
+    return f"kubectl -n {namespace} patch sj {name} --type merge -p '{json.dumps({'spec': spec})}'"
 
 
 async def _find(client: Writer, namespace: str, name: str) -> Object | None:

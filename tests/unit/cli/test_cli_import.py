@@ -164,6 +164,28 @@ def test_giving_back_can_be_repeated_when_it_broke_off(broken: str) -> None:
     assert (api.cron_job["spec"]["suspend"], api.scheduled_job["spec"]["suspend"]) == (False, True)
 
 
+def test_a_scheduled_job_of_unknown_origin_that_runs_keeps_the_cronjob_suspended() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    del api.scheduled_job["metadata"]["annotations"]
+    api.writes.clear()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, [])
+    assert "ScheduledJob nightly runs, and does not say that it was made from it" in done.stderr
+    assert """kubectl -n default patch sj nightly --type merge -p '{"spec": {"suspend": true}}'""" in done.stderr
+    api.scheduled_job["spec"]["suspend"] = True
+    assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
+    assert api.cron_job["spec"]["suspend"] is False
+
+
+def test_a_scheduled_job_that_is_gone_is_not_spoken_of() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    del api.objects["scheduledjobs", "default", "nightly"]
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, done.stderr) == (Exit.OK, "CronJob default/nightly: given back\n")
+
+
 def test_what_the_api_server_would_refuse_leaves_the_cronjob_alone() -> None:
     api = cluster()
     api.fails = "dry-run"
