@@ -121,7 +121,11 @@ def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
     assert keys.TAKEN_OVER_ANNOTATION not in api.cron_job["metadata"]["annotations"]
     api.writes.clear()
     assert api.invoke(*TAKE_OVER).exit_code == Exit.OK, "and once more, with the ScheduledJob that is there"
-    assert api.writes == ["patch cronjobs suspend=True", f"patch scheduledjobs suspend={suspend}"]
+    assert api.writes == [
+        "dry-run scheduledjobs",
+        "patch cronjobs suspend=True",
+        f"patch scheduledjobs suspend={suspend}",
+    ]
 
 
 def test_what_carillon_may_have_run_is_not_run_again() -> None:
@@ -176,6 +180,32 @@ def test_a_scheduled_job_of_unknown_origin_that_runs_keeps_the_cronjob_suspended
     api.scheduled_job["spec"]["suspend"] = True
     assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
     assert api.cron_job["spec"]["suspend"] is False
+
+
+@pytest.mark.parametrize("when", ["taken over", "given back"])
+def test_a_scheduled_job_from_before_has_to_be_the_same(when: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    if when == "given back":
+        api.invoke(*GIVE_BACK)
+    api.cron_job["spec"] = {**api.cron_job["spec"], "schedule": "0 4 * * *", "concurrencyPolicy": "Replace"}
+    api.writes.clear()
+    done = api.invoke(*TAKE_OVER)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, ["dry-run scheduledjobs"])
+    assert "differs in spec.triggers[0].cron, spec.concurrency.policy. Make it the same, or delete it" in done.stderr
+
+
+@pytest.mark.parametrize("when", ["taken over", "given back"])
+def test_what_a_person_disabled_stays_disabled(when: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.scheduled_job["spec"]["suspend"] = True
+    if when == "given back":
+        api.invoke(*GIVE_BACK)
+    done = api.invoke(*TAKE_OVER)
+    assert done.exit_code == Exit.OK
+    assert api.scheduled_job["spec"]["suspend"] is True
+    assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
 
 
 def test_a_scheduled_job_that_is_gone_is_not_spoken_of() -> None:
