@@ -90,6 +90,20 @@ def test_take_over_and_give_back(api: Api, namespace: str) -> None:
 
 
 @together
+def test_a_scheduled_job_from_before_is_compared(api: Api, namespace: str) -> None:
+    """Defaults that the API server adds are no difference; an edit of the CronJob is one."""
+    api.create("cronjobs", namespace, cron_job("old", timeZone="Europe/Paris"))
+    for step in ("--take-over", "--give-back", "--take-over", "--give-back"):
+        told = carillon_import(api, namespace, "old", step)
+        assert told.returncode == 0, told.stderr
+    api.patch("cronjobs", namespace, "old", {"spec": {"schedule": "0 4 * * *"}})
+    told = carillon_import(api, namespace, "old", "--take-over")
+    assert told.returncode == 1
+    assert "ScheduledJob old is there from before, and differs in spec.triggers[0].cron." in told.stderr
+    assert not api.get("cronjobs", namespace, "old")["spec"]["suspend"]
+
+
+@together
 def test_a_scheduled_job_of_another_origin_is_not_touched(api: Api, namespace: str) -> None:
     api.create("cronjobs", namespace, cron_job("mine"))
     body = {"metadata": {"name": "mine"}, "spec": {"jobTemplate": job_template("true")}}

@@ -74,9 +74,16 @@ def test_fires_and_is_recorded(api: Api, namespace: str) -> None:
         lambda api, where: api.patch(
             "cronjobs", where, "still", {"metadata": {"labels": {"carillon.dev/native": None}}}
         ),
+        lambda api, where: api.patch(
+            "cronjobs",
+            where,
+            "still",
+            {"spec": {"startingDeadlineSeconds": 7, "jobTemplate": {"spec": {"suspend": True, "parallelism": 3}}}},
+        ),
+        lambda api, where: add_container(api, where, "still"),
         lambda api, where: api.delete("cronjobs", where, "still"),
     ],
-    ids=["another schedule", "without the label that we watch", "deleted"],
+    ids=["another schedule", "without the label that we watch", "added fields", "added container", "deleted"],
 )
 def test_drift_is_corrected(api: Api, namespace: str, drift: Callable[[Api, str], None]) -> None:
     yearly = [{"name": "year", "cron": "0 0 1 1 *"}]
@@ -182,6 +189,16 @@ def test_goes_on_while_the_operator_is_away(api: Api, namespace: str, operators:
     for name in names(jobs) - recorded:
         api.until("jobruns", namespace, name, bool, "its record")
         assert api.until_finished(namespace, name)["phase"] == "Succeeded"
+
+
+def add_container(api: Api, namespace: str, name: str) -> None:
+    """Add a container, and a command and a variable to the one that is there."""
+    pods = api.get("cronjobs", namespace, name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [main] = pods["containers"]
+    changed = {**main, "args": ["more"], "env": [*main["env"], {"name": "MORE", "value": "1"}]}
+    containers = [changed, {"name": "more", "image": main["image"]}]
+    patch = {"jobTemplate": {"spec": {"template": {"spec": {"containers": containers}}}}}
+    api.patch("cronjobs", namespace, name, {"spec": patch})
 
 
 def names(found: Sequence[Manifest]) -> set[str]:

@@ -15,7 +15,7 @@
 # Of definitions with backend: CronJob; their Jobs are patched to belong to their JobRuns.
 - apiGroups: [batch]
   resources: [cronjobs]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [batch]
   resources: [cronjobs/status]
   verbs: [patch]

@@ -30,6 +30,8 @@ TAKEN_OVER_ANNOTATION = f"{GROUP}/taken-over"
 """On a CronJob that `carillon import` has suspended: `active` or `suspended`, as it was before."""
 IMPORTED_FROM_ANNOTATION = f"{GROUP}/imported-from"
 """On a ScheduledJob: UID of the CronJob that it was made from."""
+GIVEN_BACK_ANNOTATION = f"{GROUP}/given-back"
+"""On a ScheduledJob: it is disabled because its CronJob was given its work back, and nobody else disabled it."""
 RUN_ENVIRONMENT = "CARILLON_RUN"
 SCHEDULED_TIME_ENVIRONMENT = "CARILLON_SCHEDULED_TIME"
 

@@ -5,6 +5,8 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
+import json
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, cast
@@ -24,6 +26,7 @@ from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
 app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
 
 Object = dict[str, Any]
+Clock = Callable[[], datetime]
 
 
 class Output(StrEnum):
@@ -101,7 +104,7 @@ def cronjob(
             problems = 0
             for raw in found:
                 try:
-                    await act(cast(Writer, cluster.api), raw, world.now())
+                    await act(cast(Writer, cluster.api), raw, world.now)
                 except (_Refused, ApiError, Unreachable) as problem:
                     _say(f"CronJob {_name(raw)}: {problem}")
                     problems += 1
@@ -133,7 +136,7 @@ def _report(raw: Object, imported: importing.Imported) -> None:
             _say(f"  {word + ':':8} {line}")
 
 
-async def _take_over(client: Writer, raw: Object, _now: datetime) -> None:
+async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     """Suspend the CronJob, then have the ScheduledJob count from now on."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     imported = importing.import_cron_job(raw)
@@ -144,48 +147,88 @@ async def _take_over(client: Writer, raw: Object, _now: datetime) -> None:
     scheduled_job = await _find(client, namespace, name)
     if scheduled_job is not None and not importing.imported_from(scheduled_job, raw):
         raise _Refused("not taken over: a ScheduledJob of this name exists, and was not made from it")
-    if scheduled_job is None:
-        try:
-            await client.create(SCHEDULED_JOBS, namespace, imported.manifest, dry_run=True, strict=True)
-        except ApiError as error:
-            raise _Refused(f"not taken over: the ScheduledJob would be refused: {error.message}") from error
-    suspend = importing.suspended_before(raw)
+    await _try_out(client, raw, imported, scheduled_job)
     if not importing.taken_over(raw) or not raw["spec"].get("suspend"):
         await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
     try:
         if scheduled_job is None:
-            await client.create(SCHEDULED_JOBS, namespace, imported.manifest, strict=True)
+            scheduled_job = await client.create(SCHEDULED_JOBS, namespace, imported.manifest, strict=True)
             _report(raw, imported)
-        else:
-            await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": suspend}})
+        elif importing.given_back(scheduled_job):
+            patch = importing.resume_patch(scheduled_job, raw)
+            scheduled_job = await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
     except (ApiError, Unreachable) as error:
         raise _Refused(
-            f"it is suspended, and the ScheduledJob is not there yet: nothing runs now ({error}). Repeat the command, "
+            f"it is suspended, and the ScheduledJob does not run yet: nothing runs now ({error}). Repeat the command, "
             f"or undo it: carillon import cronjob {name} -n {namespace} --give-back"
         ) from error
-    _say(f"CronJob {_name(raw)}: taken over; it is suspended, and ScheduledJob {name} runs in its place")
+    if not scheduled_job["spec"].get("suspend"):
+        after = f"ScheduledJob {name} runs in its place"
+    elif importing.suspended_before(raw):
+        after = f"ScheduledJob {name} is disabled, as it was"
+    else:
+        after = (
+            f"ScheduledJob {name} is disabled, which somebody has done: nothing runs now. "
+            f"Enable it: {_patch(namespace, name, {'suspend': False})}"
+        )
+    _say(f"CronJob {_name(raw)}: taken over; it is suspended, and {after}")
 
 
-async def _give_back(client: Writer, raw: Object, now: datetime) -> None:
+async def _try_out(client: Writer, raw: Object, imported: importing.Imported, there: Object | None) -> None:
+    """Ask the API server for the ScheduledJob that would be made; one that is there from before has to be the same."""
+    namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    # Where the name is taken, one of another name shows what the API server makes of the fields: it adds defaults.
+    metadata = imported.manifest["metadata"] if there is None else {"generateName": "import-", "namespace": namespace}
+    body = {**imported.manifest, "metadata": metadata}
+    try:
+        made = await client.create(SCHEDULED_JOBS, namespace, body, dry_run=True, strict=True)
+    except ApiError as error:
+        raise _Refused(f"not taken over: the ScheduledJob would be refused: {error.message}") from error
+    if there is None:
+        return
+    one, other = ({k: v for k, v in spec.items() if k != "suspend"} for spec in (made["spec"], there["spec"]))
+    if differ := importing.differences(one, other):
+        raise _Refused(
+            f"not taken over: ScheduledJob {name} is there from before, and differs in {', '.join(differ)}. "
+            f"Make it the same, or delete it with its history (kubectl -n {namespace} delete sj {name}), and repeat "
+            "the command"
+        )
+
+
+async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     if not importing.taken_over(raw):
         raise _Refused("not given back: it was not taken over")
     scheduled_job = await _find(client, namespace, name)
-    if scheduled_job is not None and importing.imported_from(scheduled_job, raw):
-        await client.merge_patch(SCHEDULED_JOBS, namespace, name, {"spec": {"suspend": True}})
-    # Its controller starts the newest due time since its last one at once, though Carillon has run that.
+    imported = scheduled_job is not None and importing.imported_from(scheduled_job, raw)
+    if scheduled_job is not None and not imported and not scheduled_job["spec"].get("suspend"):
+        raise _Refused(
+            f"not given back: ScheduledJob {name} runs, and does not say that it was made from it, so both would run. "
+            f"Disable it and repeat the command: {_patch(namespace, name, {'suspend': True})}"
+        )
+    if scheduled_job is not None and imported:
+        patch = importing.give_up_patch(scheduled_job, raw)
+        await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
+    # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
+    # may run is known only now that the ScheduledJob is suspended.
+    now = clock()
     counted = {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
     try:
         await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")
         await client.merge_patch(CRON_JOBS, namespace, name, importing.give_back_patch(raw))
     except (ApiError, Unreachable) as error:
         raise _Refused(
-            f"the ScheduledJob is disabled, and the CronJob is still suspended: nothing runs now ({error}). "
+            f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now ({error}). "
             "Repeat the command (it patches cronjobs and cronjobs/status), or undo it: "
             f"carillon import cronjob {name} -n {namespace} --take-over"
         ) from error
-    _say(f"CronJob {_name(raw)}: given back; ScheduledJob {name} is disabled, and can be deleted")
+    left = "" if scheduled_job is None else f"; ScheduledJob {name} is disabled, and can be deleted"
+    _say(f"CronJob {_name(raw)}: given back{left}")
+
+
+def _patch(namespace: str, name: str, spec: Object) -> str:
+    return f"kubectl -n {namespace} patch sj {name} --type merge -p '{json.dumps({'spec': spec})}'"
 
 
 async def _find(client: Writer, namespace: str, name: str) -> Object | None:

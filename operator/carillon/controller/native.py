@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from carillon.api.base import rfc3339
 from carillon.controller.store import Store
+from carillon.engine import native
 from carillon.engine import plan as plans
 from carillon.engine.model import Key, Refusal
 from carillon.kube.client import FIELD_MANAGER, Client
@@ -61,19 +63,15 @@ class NativeExecutor:
 
     async def _apply(self, key: Key, action: plans.ApplyCronJob) -> None:
         notes = self._store.notes(key)
-        body = action.body
-        if action.uid:
-            body = {**body, "metadata": {**body["metadata"], "uid": action.uid}}
         try:
-            if action.count_from is not None:
-                counted = {"metadata": {"uid": action.uid}, "status": {"lastScheduleTime": rfc3339(action.count_from)}}
-                await self._client.merge_patch(CRON_JOBS, key.namespace, action.name, counted, subresource="status")
-            # Without force where nothing should be there: a CronJob that somebody makes meanwhile is not taken over.
-            raw = await self._client.apply(
-                CRON_JOBS, key.namespace, action.name, body, field_manager=FIELD_MANAGER, force=bool(action.uid)
+            # A create where nothing should be there: a CronJob that somebody makes meanwhile is not taken over.
+            raw = await (
+                self._replace(key, action)
+                if action.uid
+                else self._client.create(CRON_JOBS, key.namespace, action.body, strict=True)
             )
         except ApiError as error:
-            if error.conflict or error.not_found:
+            if error.conflict or error.not_found or error.already_exists:
                 await self.look_up(key)
             elif error.invalid or error.forbidden or error.status == 400:
                 retry_at = (self._clock() + RETRY_REFUSED).replace(microsecond=0)
@@ -84,6 +82,16 @@ class NativeExecutor:
         self._store.put_found_cron_job(raw)
         notes.cron_job_applied = f"{raw['metadata']['uid']}/{raw['metadata'].get('generation', 0)}"
         notes.cron_job_refused = None
+
+    async def _replace(self, key: Key, action: plans.ApplyCronJob) -> dict[str, Any]:
+        """Put the definition's CronJob in the place of what is there: an apply would leave the fields of others."""
+        if action.count_from is not None:
+            counted = {"metadata": {"uid": action.uid}, "status": {"lastScheduleTime": rfc3339(action.count_from)}}
+            found = await self._client.merge_patch(CRON_JOBS, key.namespace, action.name, counted, subresource="status")
+        else:
+            found = await self._client.get(CRON_JOBS, key.namespace, action.name)
+        body = native.in_place_of(found, action.body, uid=action.uid)
+        return await self._client.replace(CRON_JOBS, key.namespace, action.name, body)
 
     async def _adopt(self, key: Key, action: plans.AdoptJob) -> None:
         try:

@@ -103,6 +103,42 @@ def imported_from(scheduled_job: Object, cron_job: Object) -> bool:
     return bool(annotations.get(keys.IMPORTED_FROM_ANNOTATION) == cron_job["metadata"]["uid"])
 
 
+def differences(one: Any, other: Any, path: str = "spec") -> list[str]:
+    """Name the fields in which two values differ, as they are written in messages."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        names = [*one, *(name for name in other if name not in one)]
+        return [found for n in names for found in differences(one.get(n), other.get(n), f"{path}.{n}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            found for i, pair in enumerate(zip(one, other, strict=True)) for found in differences(*pair, f"{path}[{i}]")
+        ]
+    return [] if one == other else [path]
+
+
+def give_up_patch(scheduled_job: Object, cron_job: Object) -> Body:
+    """Build the patch that disables a ScheduledJob whose CronJob is given its work back.
+
+    One that a person has disabled is told apart: it is not enabled when the CronJob is taken over again.
+    """
+    ours = not scheduled_job["spec"].get("suspend") or suspended_before(cron_job)
+    annotations = {keys.GIVEN_BACK_ANNOTATION: "true"} if ours else {}
+    return {
+        "metadata": {"uid": scheduled_job["metadata"]["uid"], "annotations": annotations},
+        "spec": {"suspend": True},
+    }
+
+
+def given_back(scheduled_job: Object) -> bool:
+    """Whether a ScheduledJob is disabled because its CronJob was given its work back."""
+    return keys.GIVEN_BACK_ANNOTATION in (scheduled_job["metadata"].get("annotations") or {})
+
+
+def resume_patch(scheduled_job: Object, cron_job: Object) -> Body:
+    """Build the patch that has a ScheduledJob do the CronJob's work again after it was given back."""
+    metadata = {"uid": scheduled_job["metadata"]["uid"], "annotations": {keys.GIVEN_BACK_ANNOTATION: None}}
+    return {"metadata": metadata, "spec": {"suspend": suspended_before(cron_job)}}
+
+
 def take_over_patch(raw: Object) -> Body:
     """Build the patch that suspends a CronJob and remembers whether it was suspended before."""
     before = SUSPENDED if suspended_before(raw) else ACTIVE

@@ -7,12 +7,13 @@ Which of the two holds is told by the persisted condition NativeBackend. A CronJ
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from carillon.api import keys
+from carillon.api.base import GROUP
 from carillon.api.conditions import Condition
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import Backend, TriggerStatus
@@ -224,3 +225,31 @@ def cron_job_body(definition: Definition) -> dict[str, Any]:
     applied = digest(json.dumps(body, sort_keys=True), length=16)
     body["metadata"]["annotations"] = {keys.APPLIED_ANNOTATION: applied}
     return body
+
+
+def in_place_of(found: Mapping[str, Any], body: dict[str, Any], *, uid: str) -> dict[str, Any]:
+    """Give the whole of the CronJob that replaces what was found: others keep their metadata, and nothing else.
+
+    Args:
+        found: the CronJob as it was just read; the write is refused if it changes meanwhile.
+        body: what `cron_job_body` says.
+        uid: of the CronJob that was decided about; the write is refused if this is another one.
+    """
+    metadata, wanted = found["metadata"], body["metadata"]
+    owners = {owner["uid"]: owner for owner in metadata.get("ownerReferences") or ()}
+    owners |= {owner["uid"]: owner for owner in wanted["ownerReferences"]}
+    theirs = {
+        kind: {k: v for k, v in (metadata.get(kind) or {}).items() if not k.startswith(f"{GROUP}/")}
+        for kind in ("labels", "annotations")
+    }
+    kept: dict[str, Any] = {
+        **wanted,
+        "uid": uid,
+        "resourceVersion": metadata["resourceVersion"],
+        "labels": {**theirs["labels"], **wanted["labels"]},
+        "annotations": {**theirs["annotations"], **wanted["annotations"]},
+        "ownerReferences": list(owners.values()),
+    }
+    if metadata.get("finalizers"):
+        kept["finalizers"] = metadata["finalizers"]
+    return {**body, "metadata": kept}

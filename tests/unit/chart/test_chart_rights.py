@@ -22,7 +22,7 @@ IN_ITS_NAMESPACES = """
     jobruns.carillon.dev                get list watch create patch delete
     jobruns/status.carillon.dev         update
     jobs.batch                          get list watch create patch delete
-    cronjobs.batch                      get list watch create patch delete
+    cronjobs.batch                      get list watch create update patch delete
     cronjobs/status.batch               patch
     pods                                list
     pods/log                            get

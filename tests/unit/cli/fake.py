@@ -32,6 +32,7 @@ class FakeApi:
     created: list[Object] = field(default_factory=list)
     closed: bool = False
     before_create: Callable[[Object], None] | None = None
+    now: datetime = NOW
 
     def add(self, plural: str, body: Object) -> None:
         self.objects[plural, body["metadata"]["namespace"], body["metadata"]["name"]] = body
@@ -84,7 +85,7 @@ class FakeApi:
             return self
 
         environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
-        world = World(connect=connect, now=lambda: NOW)
+        world = World(connect=connect, now=lambda: self.now)
         return CliRunner().invoke(app, list(arguments), obj=world, env=environment, input=stdin)
 
 

@@ -1,6 +1,7 @@
 """The change-over between CronJob and ScheduledJob: its order, its repetition, and what is said when it breaks off."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from carillon.api import keys
 from carillon.cli.exit_codes import Exit
 from carillon.kube.errors import ApiError
 from carillon.kube.resources import Resource
-from tests.unit.cli.fake import TEMPLATE, FakeApi, Object
+from tests.unit.cli.fake import NOW, TEMPLATE, FakeApi, Object
 
 TAKE_OVER = ("import", "cronjob", "nightly", "--take-over")
 GIVE_BACK = ("import", "cronjob", "nightly", "--give-back")
@@ -36,6 +37,7 @@ class Writable(FakeApi):
         self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
     ) -> Object:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        self.now += timedelta(seconds=7)
         self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
         key = (resource.plural, namespace or "", name)
         self.objects[key] = merged(self.objects[key], body)
@@ -116,13 +118,23 @@ def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
         "patch cronjobs/status",
         f"patch cronjobs suspend={suspend}",
     ]
-    assert api.cron_job["status"]["lastScheduleTime"] == "2026-11-22T18:00:20Z", (
-        "what Carillon has run is not run again"
-    )
     assert keys.TAKEN_OVER_ANNOTATION not in api.cron_job["metadata"]["annotations"]
     api.writes.clear()
     assert api.invoke(*TAKE_OVER).exit_code == Exit.OK, "and once more, with the ScheduledJob that is there"
-    assert api.writes == ["patch cronjobs suspend=True", f"patch scheduledjobs suspend={suspend}"]
+    assert api.writes == [
+        "dry-run scheduledjobs",
+        "patch cronjobs suspend=True",
+        f"patch scheduledjobs suspend={suspend}",
+    ]
+
+
+def test_what_carillon_may_have_run_is_not_run_again() -> None:
+    """The CronJob counts from when the ScheduledJob was suspended, not from when that was begun."""
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.now = NOW
+    api.invoke(*GIVE_BACK)
+    assert api.cron_job["status"]["lastScheduleTime"] == "2026-11-22T18:00:27Z"
 
 
 @pytest.mark.parametrize("broken", ["patch cronjobs", "create scheduledjobs"])
@@ -154,6 +166,54 @@ def test_giving_back_can_be_repeated_when_it_broke_off(broken: str) -> None:
     api.fails = ""
     assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
     assert (api.cron_job["spec"]["suspend"], api.scheduled_job["spec"]["suspend"]) == (False, True)
+
+
+def test_a_scheduled_job_of_unknown_origin_that_runs_keeps_the_cronjob_suspended() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    del api.scheduled_job["metadata"]["annotations"]
+    api.writes.clear()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, [])
+    assert "ScheduledJob nightly runs, and does not say that it was made from it" in done.stderr
+    assert """kubectl -n default patch sj nightly --type merge -p '{"spec": {"suspend": true}}'""" in done.stderr
+    api.scheduled_job["spec"]["suspend"] = True
+    assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
+    assert api.cron_job["spec"]["suspend"] is False
+
+
+@pytest.mark.parametrize("when", ["taken over", "given back"])
+def test_a_scheduled_job_from_before_has_to_be_the_same(when: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    if when == "given back":
+        api.invoke(*GIVE_BACK)
+    api.cron_job["spec"] = {**api.cron_job["spec"], "schedule": "0 4 * * *", "concurrencyPolicy": "Replace"}
+    api.writes.clear()
+    done = api.invoke(*TAKE_OVER)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, ["dry-run scheduledjobs"])
+    assert "differs in spec.triggers[0].cron, spec.concurrency.policy. Make it the same, or delete it" in done.stderr
+
+
+@pytest.mark.parametrize("when", ["taken over", "given back"])
+def test_what_a_person_disabled_stays_disabled(when: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.scheduled_job["spec"]["suspend"] = True
+    if when == "given back":
+        api.invoke(*GIVE_BACK)
+    done = api.invoke(*TAKE_OVER)
+    assert done.exit_code == Exit.OK
+    assert api.scheduled_job["spec"]["suspend"] is True
+    assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
+
+
+def test_a_scheduled_job_that_is_gone_is_not_spoken_of() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    del api.objects["scheduledjobs", "default", "nightly"]
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, done.stderr) == (Exit.OK, "CronJob default/nightly: given back\n")
 
 
 def test_what_the_api_server_would_refuse_leaves_the_cronjob_alone() -> None:

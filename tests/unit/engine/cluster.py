@@ -127,6 +127,21 @@ class Cluster:
         merged["metadata"]["generation"] += merged.get("spec") != raw.get("spec")
         return self._store(resource, merged)
 
+    def replace(self, resource: Resource, name: str, body: Body) -> Body:
+        """Put a spec and metadata in the place of what is there."""
+        raw, metadata = self.get(resource, name), body["metadata"]
+        if (refusal := self.refuse(resource, body)) is not None:
+            raise refusal
+        for field_name in ("uid", "resourceVersion"):
+            if metadata[field_name] != raw["metadata"][field_name]:
+                raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: {field_name} differs")
+        given = {k: raw["metadata"][k] for k in ("creationTimestamp", "generation")}
+        new = {**body, "metadata": {**metadata, **given}, "status": raw["status"]}
+        if new == raw:
+            return raw
+        new["metadata"]["generation"] += new["spec"] != raw["spec"]
+        return self._store(resource, new)
+
     def patch_cron_job(self, name: str, patch: Body) -> Body:
         """A merge patch of spec or status."""
         raw = self.get(CRON_JOBS, name)

@@ -118,7 +118,13 @@ class MemoryClient:
             f"patch {resource.kind} {name}", lambda: self._cluster.patch_metadata(resource, name, patch)
         )
 
-    async def replace(self, resource: Resource, namespace: str, name: str, body: Body, *, subresource: str) -> Body:
+    async def replace(
+        self, resource: Resource, namespace: str, name: str, body: Body, *, subresource: str = ""
+    ) -> Body:
+        if not subresource:
+            return await self._write(
+                f"replace {resource.kind} {name}", lambda: self._cluster.replace(resource, name, body)
+            )
         assert subresource == "status"
         what = f"status {resource.kind} {name}"
         return await self._write(what, lambda: self._cluster.replace_status(resource, name, body))

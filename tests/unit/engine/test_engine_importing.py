@@ -7,6 +7,7 @@ import pytest
 from carillon.api import keys
 from carillon.engine.importing import (
     Imported,
+    differences,
     give_back_patch,
     import_cron_job,
     imported_from,
@@ -169,6 +170,12 @@ def test_taking_over_and_giving_back(suspended: bool) -> None:
     back = give_back_patch(held)
     assert back["spec"] == {"suspend": suspended}
     assert back["metadata"]["annotations"] == {keys.TAKEN_OVER_ANNOTATION: None}
+
+
+def test_differences_are_named_as_fields() -> None:
+    one = {"a": 1, "b": [{"c": 1}, {"c": 2}], "d": [1], "e": 1}
+    other = {"a": 1, "b": [{"c": 1}, {"c": 3}], "d": [1, 2], "f": 1}
+    assert differences(one, other) == ["spec.b[1].c", "spec.d", "spec.e", "spec.f"]
 
 
 def test_a_scheduled_job_knows_its_cronjob() -> None:

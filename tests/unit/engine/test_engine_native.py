@@ -117,6 +117,8 @@ class TestKeeping:
         [
             {"spec": {"schedule": "1 1 1 1 *"}},
             {"spec": {"suspend": True}},
+            {"spec": {"startingDeadlineSeconds": 7}},
+            {"spec": {"jobTemplate": {"spec": {"suspend": True, "parallelism": 3, "ttlSecondsAfterFinished": 5}}}},
             {"metadata": {"annotations": {keys.APPLIED_ANNOTATION: "0"}}},
         ],
     )
@@ -130,6 +132,32 @@ class TestKeeping:
         after = cron_job(sim)
         assert after is not None
         assert (after["spec"], after["metadata"]["annotations"]) == (before["spec"], before["metadata"]["annotations"])
+        sim.settle()
+
+    def test_what_somebody_added_while_the_operator_was_away_goes(self) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        before = cron_job(sim)
+        assert before is not None
+        sim.crash()
+        sim.cluster.patch_cron_job(NAME, {"spec": {"startingDeadlineSeconds": 7}})
+        sim.restart()
+        sim.settle()
+        assert (cron_job(sim) or {})["spec"] == before["spec"]
+
+    def test_others_keep_their_metadata(self) -> None:
+        """Tools mark what they track, and would mark it again."""
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        theirs = {"labels": {"team": "files"}, "annotations": {"tool/tracks": "it"}, "finalizers": ["tool/holds"]}
+        sim.cluster.patch_cron_job(NAME, {"metadata": theirs, "spec": {"suspend": True}})
+        sim.work()
+        made = cron_job(sim)
+        assert made is not None
+        assert made["spec"]["suspend"] is False
+        assert made["metadata"]["labels"]["team"] == "files"
+        assert made["metadata"]["annotations"]["tool/tracks"] == "it"
+        assert made["metadata"]["finalizers"] == ["tool/holds"]
         sim.settle()
 
     def test_a_deleted_one_is_made_anew(self) -> None:
