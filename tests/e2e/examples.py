@@ -33,7 +33,7 @@ def finished(api: Api, name: str) -> Manifest:
     for _ in range(5):
         api.until_finished(NAMESPACE, name)
         run = api.get("jobruns", NAMESPACE, name)
-        if run["status"]["reason"] != "ConcurrencyForbid":
+        if run["status"]["reason"] not in ("ConcurrencyForbid", "Replaced"):
             return run
         job = run["spec"]["scheduledJob"]
         api.until(
