@@ -46,9 +46,16 @@ class Writer(Api, Protocol):
         ...
 
     async def merge_patch(
-        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> Object:
-        """Change an object."""
+        """Change an object, or only ask whether it would be."""
         ...
 
 
@@ -207,24 +214,36 @@ async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
             f"not given back: ScheduledJob {name} runs, and does not say that it was made from it, so both would run. "
             f"Disable it and repeat the command: {_patch(namespace, name, {'suspend': True})}"
         )
+    resume = importing.give_back_patch(raw)
+    try:
+        # Who may not do all of it is told before anything is done.
+        await client.merge_patch(CRON_JOBS, namespace, name, _counted(raw, clock()), subresource="status", dry_run=True)
+        await client.merge_patch(CRON_JOBS, namespace, name, resume, dry_run=True)
+    except ApiError as error:
+        raise _Refused(
+            f"not given back: it takes the right to patch cronjobs and cronjobs/status, and it was refused: {error}"
+        ) from error
     if scheduled_job is not None and imported:
         patch = importing.give_up_patch(scheduled_job, raw)
         await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
     # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
     # may run is known only now that the ScheduledJob is suspended.
-    now = clock()
-    counted = {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
+    counted = _counted(raw, clock())
     try:
         await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")
-        await client.merge_patch(CRON_JOBS, namespace, name, importing.give_back_patch(raw))
+        await client.merge_patch(CRON_JOBS, namespace, name, resume)
     except (ApiError, Unreachable) as error:
         raise _Refused(
             f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now ({error}). "
-            "Repeat the command (it patches cronjobs and cronjobs/status), or undo it: "
-            f"carillon import cronjob {name} -n {namespace} --take-over"
+            f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --take-over"
         ) from error
     left = "" if scheduled_job is None else f"; ScheduledJob {name} is disabled, and can be deleted"
     _say(f"CronJob {_name(raw)}: given back{left}")
+
+
+def _counted(raw: Object, now: datetime) -> Object:
+    """Build the patch after which a CronJob starts nothing that was due up to now."""
+    return {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
 
 
 def _patch(namespace: str, name: str, spec: Object) -> str:

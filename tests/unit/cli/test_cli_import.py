@@ -34,9 +34,19 @@ class Writable(FakeApi):
         return await super().create(resource, namespace, body)
 
     async def merge_patch(
-        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> Object:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        if dry_run:
+            self._note(f"dry-run patch {what}")
+            return self.objects[resource.plural, namespace or "", name]
         self.now += timedelta(seconds=7)
         self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
         key = (resource.plural, namespace or "", name)
@@ -114,6 +124,8 @@ def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
     api.writes.clear()
     assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
     assert api.writes == [
+        "dry-run patch cronjobs/status",
+        "dry-run patch cronjobs",
         "patch scheduledjobs suspend=True",
         "patch cronjobs/status",
         f"patch cronjobs suspend={suspend}",
@@ -206,6 +218,17 @@ def test_what_a_person_disabled_stays_disabled(when: str) -> None:
     assert done.exit_code == Exit.OK
     assert api.scheduled_job["spec"]["suspend"] is True
     assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
+
+
+@pytest.mark.parametrize("refused", ["dry-run patch cronjobs/status", "dry-run patch cronjobs"])
+def test_who_may_not_give_back_disables_nothing(refused: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.fails = refused
+    done = api.invoke(*GIVE_BACK)
+    assert done.exit_code == Exit.FAILED
+    assert "not given back: it takes the right to patch cronjobs and cronjobs/status" in done.stderr
+    assert not api.scheduled_job["spec"].get("suspend")
 
 
 def test_a_scheduled_job_that_is_gone_is_not_spoken_of() -> None:
