@@ -5,8 +5,10 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, cast
@@ -155,20 +157,17 @@ async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     if scheduled_job is not None and not importing.imported_from(scheduled_job, raw):
         raise _Refused("not taken over: a ScheduledJob of this name exists, and was not made from it")
     await _try_out(client, raw, imported, scheduled_job)
+    undo = f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --give-back"
     if not importing.taken_over(raw) or not raw["spec"].get("suspend"):
-        await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
-    try:
+        with _breaking_off(raw, f"it may be suspended by now, and then nothing runs. {undo}", nothing_if_refused=True):
+            await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
+    with _breaking_off(raw, f"it is suspended, and the ScheduledJob does not run yet: nothing runs now. {undo}"):
         if scheduled_job is None:
             scheduled_job = await client.create(SCHEDULED_JOBS, namespace, imported.manifest, strict=True)
             _report(raw, imported)
         elif importing.given_back(scheduled_job):
             patch = importing.resume_patch(scheduled_job, raw)
             scheduled_job = await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
-    except (ApiError, Unreachable) as error:
-        raise _Refused(
-            f"it is suspended, and the ScheduledJob does not run yet: nothing runs now ({error}). Repeat the command, "
-            f"or undo it: carillon import cronjob {name} -n {namespace} --give-back"
-        ) from error
     if not scheduled_job["spec"].get("suspend"):
         after = f"ScheduledJob {name} runs in its place"
     elif importing.suspended_before(raw):
@@ -223,22 +222,41 @@ async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
         raise _Refused(
             f"not given back: it takes the right to patch cronjobs and cronjobs/status, and it was refused: {error}"
         ) from error
+    undo = f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --take-over"
     if scheduled_job is not None and imported:
         patch = importing.give_up_patch(scheduled_job, raw)
-        await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
+        words = f"the ScheduledJob may be disabled by now, and then nothing runs. {undo}"
+        with _breaking_off(raw, words, nothing_if_refused=True):
+            await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
     # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
     # may run is known only now that the ScheduledJob is suspended.
     counted = _counted(raw, clock())
-    try:
+    words = f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now. {undo}"
+    with _breaking_off(raw, words):
         await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")
         await client.merge_patch(CRON_JOBS, namespace, name, resume)
-    except (ApiError, Unreachable) as error:
-        raise _Refused(
-            f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now ({error}). "
-            f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --take-over"
-        ) from error
     left = "" if scheduled_job is None else f"; ScheduledJob {name} is disabled, and can be deleted"
     _say(f"CronJob {_name(raw)}: given back{left}")
+
+
+@contextmanager
+def _breaking_off(raw: Object, words: str, *, nothing_if_refused: bool = False) -> Iterator[None]:
+    """Say where a change-over stands that breaks off here, whoever breaks it off.
+
+    Args:
+        raw: the CronJob.
+        words: how things are then, and what to type.
+        nothing_if_refused: whether nothing has been done yet when the API server refuses this.
+    """
+    try:
+        yield
+    except (ApiError, Unreachable) as error:
+        if nothing_if_refused and isinstance(error, ApiError):
+            raise
+        raise _Refused(f"{words} ({error})") from error
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _say(f"CronJob {_name(raw)}: {words}")
+        raise
 
 
 def _counted(raw: Object, now: datetime) -> Object:

@@ -1,5 +1,7 @@
 """The change-over between CronJob and ScheduledJob: its order, its repetition, and what is said when it breaks off."""
 
+import asyncio
+import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -22,6 +24,8 @@ class Writable(FakeApi):
 
     writes: list[str] = field(default_factory=list)
     fails: str = ""
+    interrupted: str = ""
+    """Somebody presses Ctrl-C during this write, which may have arrived."""
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
@@ -31,6 +35,7 @@ class Writable(FakeApi):
             self._note(f"dry-run {resource.plural}")
             return body
         self._note(f"create {resource.plural}")
+        await self._interrupt(f"create {resource.plural}")
         return await super().create(resource, namespace, body)
 
     async def merge_patch(
@@ -48,10 +53,17 @@ class Writable(FakeApi):
             self._note(f"dry-run patch {what}")
             return self.objects[resource.plural, namespace or "", name]
         self.now += timedelta(seconds=7)
-        self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
+        change = f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items())
+        self._note(change)
+        await self._interrupt(change)
         key = (resource.plural, namespace or "", name)
         self.objects[key] = merged(self.objects[key], body)
         return self.objects[key]
+
+    async def _interrupt(self, what: str) -> None:
+        if self.interrupted and what.startswith(self.interrupted):
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(5)
 
     def _note(self, what: str) -> None:
         what = what.strip()
@@ -218,6 +230,29 @@ def test_what_a_person_disabled_stays_disabled(when: str) -> None:
     assert done.exit_code == Exit.OK
     assert api.scheduled_job["spec"]["suspend"] is True
     assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("during", "words"),
+    [
+        ("patch cronjobs suspend=True", "it may be suspended by now, and then nothing runs. Repeat"),
+        ("create scheduledjobs", "the ScheduledJob does not run yet: nothing runs now. Repeat"),
+        ("patch scheduledjobs", "the ScheduledJob may be disabled by now, and then nothing runs. Repeat"),
+        ("patch cronjobs/status", "no ScheduledJob runs in its place: nothing runs now. Repeat"),
+        ("patch cronjobs suspend=False", "no ScheduledJob runs in its place: nothing runs now. Repeat"),
+    ],
+)
+def test_ctrl_c_leaves_word_of_what_to_type(during: str, words: str) -> None:
+    api = cluster()
+    api.interrupted = during
+    done = api.invoke(*TAKE_OVER)
+    if done.exit_code == Exit.OK:
+        done = api.invoke(*GIVE_BACK)
+        assert "undo it: carillon import cronjob nightly -n default --take-over" in done.stderr
+    else:
+        assert "undo it: carillon import cronjob nightly -n default --give-back" in done.stderr
+    assert done.exit_code == 130
+    assert words in done.stderr
 
 
 @pytest.mark.parametrize("refused", ["dry-run patch cronjobs/status", "dry-run patch cronjobs"])
