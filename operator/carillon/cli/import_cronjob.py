@@ -105,8 +105,10 @@ def cronjob(
             else:
                 # Those that we keep for definitions with backend: CronJob are nobody's to import.
                 found = [raw for raw in await cluster.list(CRON_JOBS, place.namespace) if not importing.kept_by_us(raw)]
+                if give_back:
+                    found = [raw for raw in found if importing.taken_over(raw)]
                 if not found:
-                    _say("no CronJobs")
+                    _say("no CronJobs that were taken over" if give_back else "no CronJobs")
             act = _take_over if take_over else _give_back if give_back else None
             if act is None:
                 return sum(not _print(raw, output) for raw in found)
@@ -204,10 +206,13 @@ async def _try_out(client: Writer, raw: Object, imported: importing.Imported, th
 async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
-    if not importing.taken_over(raw):
-        raise _Refused("not given back: it was not taken over")
     scheduled_job = await _find(client, namespace, name)
     imported = scheduled_job is not None and importing.imported_from(scheduled_job, raw)
+    if not importing.taken_over(raw):
+        if scheduled_job is not None and imported and scheduled_job["spec"].get("suspend"):
+            _say(f"CronJob {_name(raw)}: it has been given back already; ScheduledJob {name} is disabled")
+            return
+        raise _Refused("not given back: it was not taken over")
     if scheduled_job is not None and not imported and not scheduled_job["spec"].get("suspend"):
         raise _Refused(
             f"not given back: ScheduledJob {name} runs, and does not say that it was made from it, so both would run. "

@@ -232,6 +232,36 @@ def test_what_a_person_disabled_stays_disabled(when: str) -> None:
     assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
 
 
+def test_giving_back_once_more_is_no_failure() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.invoke(*GIVE_BACK)
+    api.writes.clear()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.OK, [])
+    assert "it has been given back already; ScheduledJob nightly is disabled" in done.stderr
+
+
+def test_what_was_never_taken_over_is_not_given_back() -> None:
+    api = cluster()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, [])
+    assert "not given back: it was not taken over" in done.stderr
+
+
+def test_all_gives_back_those_that_were_taken_over() -> None:
+    api = cluster()
+    other = api.cron_job["metadata"] | {"name": "other", "uid": "other"}
+    api.add("cronjobs", {**api.cron_job, "metadata": other})
+    everything = ("import", "cronjob", "--all", "--give-back")
+    assert api.invoke(*everything).stderr == "no CronJobs that were taken over\n"
+    api.invoke(*TAKE_OVER)
+    done = api.invoke(*everything)
+    assert done.exit_code == Exit.OK
+    assert "default/nightly: given back" in done.stderr
+    assert "other" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("during", "words"),
     [
