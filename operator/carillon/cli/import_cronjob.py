@@ -5,8 +5,10 @@ The order of a change-over is such that no due time is run by both: the one that
 the second between is run by neither. Each command can be repeated until it has succeeded.
 """
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, cast
@@ -46,9 +48,16 @@ class Writer(Api, Protocol):
         ...
 
     async def merge_patch(
-        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> Object:
-        """Change an object."""
+        """Change an object, or only ask whether it would be."""
         ...
 
 
@@ -96,8 +105,10 @@ def cronjob(
             else:
                 # Those that we keep for definitions with backend: CronJob are nobody's to import.
                 found = [raw for raw in await cluster.list(CRON_JOBS, place.namespace) if not importing.kept_by_us(raw)]
+                if give_back:
+                    found = [raw for raw in found if importing.taken_over(raw)]
                 if not found:
-                    _say("no CronJobs")
+                    _say("no CronJobs that were taken over" if give_back else "no CronJobs")
             act = _take_over if take_over else _give_back if give_back else None
             if act is None:
                 return sum(not _print(raw, output) for raw in found)
@@ -148,20 +159,17 @@ async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     if scheduled_job is not None and not importing.imported_from(scheduled_job, raw):
         raise _Refused("not taken over: a ScheduledJob of this name exists, and was not made from it")
     await _try_out(client, raw, imported, scheduled_job)
+    undo = f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --give-back"
     if not importing.taken_over(raw) or not raw["spec"].get("suspend"):
-        await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
-    try:
+        with _breaking_off(raw, f"it may be suspended by now, and then nothing runs. {undo}", nothing_if_refused=True):
+            await client.merge_patch(CRON_JOBS, namespace, name, importing.take_over_patch(raw))
+    with _breaking_off(raw, f"it is suspended, and the ScheduledJob does not run yet: nothing runs now. {undo}"):
         if scheduled_job is None:
             scheduled_job = await client.create(SCHEDULED_JOBS, namespace, imported.manifest, strict=True)
             _report(raw, imported)
         elif importing.given_back(scheduled_job):
             patch = importing.resume_patch(scheduled_job, raw)
             scheduled_job = await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
-    except (ApiError, Unreachable) as error:
-        raise _Refused(
-            f"it is suspended, and the ScheduledJob does not run yet: nothing runs now ({error}). Repeat the command, "
-            f"or undo it: carillon import cronjob {name} -n {namespace} --give-back"
-        ) from error
     if not scheduled_job["spec"].get("suspend"):
         after = f"ScheduledJob {name} runs in its place"
     elif importing.suspended_before(raw):
@@ -198,33 +206,67 @@ async def _try_out(client: Writer, raw: Object, imported: importing.Imported, th
 async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
-    if not importing.taken_over(raw):
-        raise _Refused("not given back: it was not taken over")
     scheduled_job = await _find(client, namespace, name)
     imported = scheduled_job is not None and importing.imported_from(scheduled_job, raw)
+    if not importing.taken_over(raw):
+        if scheduled_job is not None and imported and scheduled_job["spec"].get("suspend"):
+            _say(f"CronJob {_name(raw)}: it has been given back already; ScheduledJob {name} is disabled")
+            return
+        raise _Refused("not given back: it was not taken over")
     if scheduled_job is not None and not imported and not scheduled_job["spec"].get("suspend"):
         raise _Refused(
             f"not given back: ScheduledJob {name} runs, and does not say that it was made from it, so both would run. "
             f"Disable it and repeat the command: {_patch(namespace, name, {'suspend': True})}"
         )
+    resume = importing.give_back_patch(raw)
+    try:
+        # Who may not do all of it is told before anything is done.
+        await client.merge_patch(CRON_JOBS, namespace, name, _counted(raw, clock()), subresource="status", dry_run=True)
+        await client.merge_patch(CRON_JOBS, namespace, name, resume, dry_run=True)
+    except ApiError as error:
+        raise _Refused(
+            f"not given back: it takes the right to patch cronjobs and cronjobs/status, and it was refused: {error}"
+        ) from error
+    undo = f"Repeat the command, or undo it: carillon import cronjob {name} -n {namespace} --take-over"
     if scheduled_job is not None and imported:
         patch = importing.give_up_patch(scheduled_job, raw)
-        await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
+        words = f"the ScheduledJob may be disabled by now, and then nothing runs. {undo}"
+        with _breaking_off(raw, words, nothing_if_refused=True):
+            await client.merge_patch(SCHEDULED_JOBS, namespace, name, patch)
     # Its controller starts the newest due time since its last one at once, though Carillon has run that; what Carillon
     # may run is known only now that the ScheduledJob is suspended.
-    now = clock()
-    counted = {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
-    try:
+    counted = _counted(raw, clock())
+    words = f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now. {undo}"
+    with _breaking_off(raw, words):
         await client.merge_patch(CRON_JOBS, namespace, name, counted, subresource="status")
-        await client.merge_patch(CRON_JOBS, namespace, name, importing.give_back_patch(raw))
-    except (ApiError, Unreachable) as error:
-        raise _Refused(
-            f"it is still suspended, and no ScheduledJob runs in its place: nothing runs now ({error}). "
-            "Repeat the command (it patches cronjobs and cronjobs/status), or undo it: "
-            f"carillon import cronjob {name} -n {namespace} --take-over"
-        ) from error
+        await client.merge_patch(CRON_JOBS, namespace, name, resume)
     left = "" if scheduled_job is None else f"; ScheduledJob {name} is disabled, and can be deleted"
     _say(f"CronJob {_name(raw)}: given back{left}")
+
+
+@contextmanager
+def _breaking_off(raw: Object, words: str, *, nothing_if_refused: bool = False) -> Iterator[None]:
+    """Say where a change-over stands that breaks off here, whoever breaks it off.
+
+    Args:
+        raw: the CronJob.
+        words: how things are then, and what to type.
+        nothing_if_refused: whether nothing has been done yet when the API server refuses this.
+    """
+    try:
+        yield
+    except (ApiError, Unreachable) as error:
+        if nothing_if_refused and isinstance(error, ApiError):
+            raise
+        raise _Refused(f"{words} ({error})") from error
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _say(f"CronJob {_name(raw)}: {words}")
+        raise
+
+
+def _counted(raw: Object, now: datetime) -> Object:
+    """Build the patch after which a CronJob starts nothing that was due up to now."""
+    return {"metadata": {"uid": raw["metadata"]["uid"]}, "status": {"lastScheduleTime": rfc3339(now)}}
 
 
 def _patch(namespace: str, name: str, spec: Object) -> str:

@@ -111,13 +111,15 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     observations = snapshot.observations
     runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
-    backend = native.consider(snapshot, definition, now)
-    draft.native += [*nativeruns.record(definition, snapshot.jobs, runs, observations), *backend.actions]
+    records = nativeruns.record(definition, snapshot.jobs, runs, observations)
     runs = nativeruns.presumed(definition, runs, snapshot.jobs)
     all_jobs = nativeruns.matched(snapshot.jobs, runs)
     jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
+    unseen = native.unseen(definition, snapshot.cron_job, runs, all_jobs, held)
+    backend = native.consider(snapshot, definition, unseen, now)
+    draft.native += [*records, *backend.actions]
     catching_up = {run.uid for run in runs if run.uid in held and is_missed(run, definition)}
     slots = Slots(policy, dict(held), catching_up)
 

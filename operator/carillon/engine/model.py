@@ -180,6 +180,8 @@ class Job:
     """UID of the ScheduledJob whose CronJob has made the Job; empty for Jobs of our own making."""
     scheduled_time: datetime | None = None
     """The due time of such a Job, where it has one."""
+    cron_job_uid: str = ""
+    """UID of the CronJob that controls such a Job; empty once it is gone."""
 
     @property
     def holds_slot(self) -> bool:

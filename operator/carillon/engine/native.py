@@ -16,12 +16,13 @@ from carillon.api import keys
 from carillon.api.base import GROUP
 from carillon.api.conditions import Condition
 from carillon.api.jobrun import TriggerType
-from carillon.api.scheduledjob import Backend, TriggerStatus
+from carillon.api.scheduledjob import Backend, ConcurrencyPolicy, TriggerStatus
 from carillon.engine import build
 from carillon.engine.due import Resolution, next_due
-from carillon.engine.model import CronJob, Definition, Snapshot
+from carillon.engine.model import CronJob, Definition, Job, Run, Snapshot
 from carillon.engine.names import digest
 from carillon.engine.plan import Action, ApplyCronJob, DeleteCronJob, LookUp, LookUpCronJob, SuspendCronJob
+from carillon.engine.starting import is_patient
 from carillon.engine.triggers import anchored
 
 CONDITION = "NativeBackend"
@@ -52,8 +53,15 @@ class Native:
     wake_at: datetime | None = None
 
 
-def consider(snapshot: Snapshot, definition: Definition, now: datetime) -> Native:
-    """Say what is to be done about the definition's CronJob."""
+def consider(snapshot: Snapshot, definition: Definition, unseen: Sequence[str], now: datetime) -> Native:
+    """Say what is to be done about the definition's CronJob.
+
+    Args:
+        snapshot: what is known.
+        definition: its definition.
+        unseen: names of the active runs that the CronJob controller does not count.
+        now: the time of the decision.
+    """
     ours = snapshot.cron_job if snapshot.cron_job is not None and belongs(snapshot.cron_job, definition) else None
     was = kept_time(definition)
     wanted = definition.spec is not None and definition.spec.backend is Backend.CRON_JOB
@@ -72,7 +80,7 @@ def consider(snapshot: Snapshot, definition: Definition, now: datetime) -> Nativ
         # The last time that the operator resolves: what it has fired is recorded before there is a CronJob.
         return Native(condition=_condition(False, "Starting", "the CronJob is made next"))
     if wanted:
-        return _kept(snapshot, definition, ours, now)
+        return _kept(snapshot, definition, ours, unseen, now)
     if not (was or ours):
         return Native()
     leaving = _condition(False, "Ending", "the CronJob is removed, and the operator fires from then on")
@@ -84,7 +92,9 @@ def consider(snapshot: Snapshot, definition: Definition, now: datetime) -> Nativ
     return Native(counts_anew=True)
 
 
-def _kept(snapshot: Snapshot, definition: Definition, ours: CronJob | None, now: datetime) -> Native:
+def _kept(
+    snapshot: Snapshot, definition: Definition, ours: CronJob | None, unseen: Sequence[str], now: datetime
+) -> Native:
     observations = snapshot.observations
     starting = _condition(False, "Starting", "the CronJob is being made")
     refused = observations.cron_job_refused
@@ -107,18 +117,47 @@ def _kept(snapshot: Snapshot, definition: Definition, ours: CronJob | None, now:
             refusal=(CRON_JOB_REFUSED, message),
             wake_at=refused.retry_at,
         )
+    waits = bool(unseen) and _exclusive(definition) and (ours is None or ours.suspended)
+    body = cron_job_body(definition, waits=waits)
     if ours is None:
         if not observations.cron_job_absent:
             return Native(keeps_time=True, condition=starting, look_up=LookUpCronJob())
-        body = cron_job_body(definition)
         return Native(keeps_time=True, condition=starting, actions=[ApplyCronJob(definition.key.name, "", body)])
     if ours.deleting:
         return Native(keeps_time=True, condition=starting)
-    body = cron_job_body(definition)
     changes: list[Action] = []
     if drifted(ours, definition, body, observations.cron_job_applied):
         changes.append(ApplyCronJob(ours.name, ours.uid, body, count_from=_count_from(ours, body, now)))
-    return Native(keeps_time=True, condition=_condition(True, "BestEffort", BEST_EFFORT), actions=changes)
+    condition = _condition(True, "BestEffort", BEST_EFFORT)
+    if waits:
+        message = f"the CronJob is suspended until {', '.join(unseen)} has ended, which its controller does not count"
+        condition = _condition(False, "Waiting", message)
+    return Native(keeps_time=True, condition=condition, actions=changes)
+
+
+def unseen(
+    definition: Definition, cron_job: CronJob | None, runs: Sequence[Run], jobs: Sequence[Job], held: Mapping[str, str]
+) -> list[str]:
+    """Name the active runs that the CronJob controller does not count: it knows the Jobs that the CronJob controls.
+
+    Args:
+        definition: whose runs they are.
+        cron_job: the one that is there now.
+        runs: the runs of the definition.
+        jobs: its Jobs, as `nativeruns.matched` gives them.
+        held: who holds a slot, by UID of the run.
+    """
+    counted = {job.run_uid for job in jobs if cron_job is not None and job.cron_job_uid == cron_job.uid}
+    begun = {run.uid for run in runs if run.finished or run.job_made or run.native_job is not None}
+    waiting = {run.uid: run.name for run in runs if run.uid not in begun and not is_patient(run, definition)}
+    return sorted(name for uid, name in {**waiting, **held}.items() if uid not in counted)
+
+
+def _exclusive(definition: Definition) -> bool:
+    """Whether the CronJob is to start nothing beside an active run."""
+    return definition.spec is not None and not (
+        definition.suspended or definition.spec.concurrency.policy is ConcurrencyPolicy.ALLOW
+    )
 
 
 def kept_time(definition: Definition) -> bool:
@@ -182,8 +221,8 @@ def counted_anew(marks: Sequence[TriggerStatus], now: datetime) -> tuple[Trigger
     return tuple(mark.model_copy(update={"since": since, "handled_through": since}) for mark in marks)
 
 
-def cron_job_body(definition: Definition) -> dict[str, Any]:
-    """Build the CronJob, as it is applied.
+def cron_job_body(definition: Definition, *, waits: bool = False) -> dict[str, Any]:
+    """Build the CronJob, as it is applied; suspended while it `waits` for runs that its controller does not count.
 
     Jobs have no due time in their environment: it is in an annotation of the Job, which the downward API does not
     give to pods. `CARILLON_RUN` is the Job's name, which is the JobRun's as well.
@@ -212,7 +251,7 @@ def cron_job_body(definition: Definition) -> dict[str, Any]:
             "schedule": " ".join((trigger.cron or "").split()),
             # Without one, CronJob's is the zone of wherever the controller manager runs; ours is UTC.
             "timeZone": trigger.time_zone or "Etc/UTC",
-            "suspend": spec.suspend,
+            "suspend": spec.suspend or waits,
             "concurrencyPolicy": spec.concurrency.policy.value,
             # Not fewer than history keeps: a Job must not be gone before its run is recorded, and read.
             "successfulJobsHistoryLimit": max(spec.history.succeeded, JOBS_KEPT),

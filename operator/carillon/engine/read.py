@@ -171,6 +171,7 @@ def read_job(raw: Object) -> Job:
         or any((status.get("uncountedTerminatedPods") or {}).values()),
         native_of=native_of,
         scheduled_time=_due_time(due) if native_of and due else None,
+        cron_job_uid=controller_uid(raw, "CronJob"),
     )
 
 

@@ -159,15 +159,19 @@ class Client:
         body: Object,
         *,
         subresource: str = "",
+        dry_run: bool = False,
         lease_seconds: float | None = None,
     ) -> Object:
         """Apply a JSON merge patch (RFC 7396); conditional (409) with a `metadata.resourceVersion` in it."""
+        query = {"fieldManager": FIELD_MANAGER}
+        if dry_run:
+            query["dryRun"] = "All"
         return await self._exchange.fetch_object(
             "patch",
             f"{resource.plural}/{subresource}" if subresource else resource.plural,
             "PATCH",
             resource.path(namespace, name, subresource),
-            {"fieldManager": FIELD_MANAGER},
+            query,
             headers=_MERGE_PATCH,
             body=body,
             lease_seconds=lease_seconds,

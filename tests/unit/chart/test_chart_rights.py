@@ -129,7 +129,10 @@ ROLES_FOR_PEOPLE = {
     "view": ("view", {"scheduledjobs.carillon.dev list", "jobruns.carillon.dev watch"}),
     "run": ("edit", {"jobruns.carillon.dev create"}),
     "edit": ("edit", {"scheduledjobs.carillon.dev patch", "calendars.carillon.dev delete"}),
-    "admin": ("admin", {"jobruns.carillon.dev delete", "jobruns.carillon.dev deletecollection"}),
+    "admin": (
+        "admin",
+        {"jobruns.carillon.dev delete", "jobruns.carillon.dev deletecollection", "cronjobs/status.batch patch"},
+    ),
     "administer": (None, {"scheduledjobs.carillon.dev administer"}),
 }
 

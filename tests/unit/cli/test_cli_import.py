@@ -1,5 +1,7 @@
 """The change-over between CronJob and ScheduledJob: its order, its repetition, and what is said when it breaks off."""
 
+import asyncio
+import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -22,6 +24,8 @@ class Writable(FakeApi):
 
     writes: list[str] = field(default_factory=list)
     fails: str = ""
+    interrupted: str = ""
+    """Somebody presses Ctrl-C during this write, which may have arrived."""
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
@@ -31,17 +35,35 @@ class Writable(FakeApi):
             self._note(f"dry-run {resource.plural}")
             return body
         self._note(f"create {resource.plural}")
+        await self._interrupt(f"create {resource.plural}")
         return await super().create(resource, namespace, body)
 
     async def merge_patch(
-        self, resource: Resource, namespace: str | None, name: str, body: Object, *, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> Object:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        if dry_run:
+            self._note(f"dry-run patch {what}")
+            return self.objects[resource.plural, namespace or "", name]
         self.now += timedelta(seconds=7)
-        self._note(f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items()))
+        change = f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items())
+        self._note(change)
+        await self._interrupt(change)
         key = (resource.plural, namespace or "", name)
         self.objects[key] = merged(self.objects[key], body)
         return self.objects[key]
+
+    async def _interrupt(self, what: str) -> None:
+        if self.interrupted and what.startswith(self.interrupted):
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(5)
 
     def _note(self, what: str) -> None:
         what = what.strip()
@@ -114,6 +136,8 @@ def test_the_one_that_has_the_due_times_stops_first(suspend: bool) -> None:
     api.writes.clear()
     assert api.invoke(*GIVE_BACK).exit_code == Exit.OK
     assert api.writes == [
+        "dry-run patch cronjobs/status",
+        "dry-run patch cronjobs",
         "patch scheduledjobs suspend=True",
         "patch cronjobs/status",
         f"patch cronjobs suspend={suspend}",
@@ -206,6 +230,70 @@ def test_what_a_person_disabled_stays_disabled(when: str) -> None:
     assert done.exit_code == Exit.OK
     assert api.scheduled_job["spec"]["suspend"] is True
     assert "ScheduledJob nightly is disabled, which somebody has done: nothing runs now" in done.stderr
+
+
+def test_giving_back_once_more_is_no_failure() -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.invoke(*GIVE_BACK)
+    api.writes.clear()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.OK, [])
+    assert "it has been given back already; ScheduledJob nightly is disabled" in done.stderr
+
+
+def test_what_was_never_taken_over_is_not_given_back() -> None:
+    api = cluster()
+    done = api.invoke(*GIVE_BACK)
+    assert (done.exit_code, api.writes) == (Exit.FAILED, [])
+    assert "not given back: it was not taken over" in done.stderr
+
+
+def test_all_gives_back_those_that_were_taken_over() -> None:
+    api = cluster()
+    other = api.cron_job["metadata"] | {"name": "other", "uid": "other"}
+    api.add("cronjobs", {**api.cron_job, "metadata": other})
+    everything = ("import", "cronjob", "--all", "--give-back")
+    assert api.invoke(*everything).stderr == "no CronJobs that were taken over\n"
+    api.invoke(*TAKE_OVER)
+    done = api.invoke(*everything)
+    assert done.exit_code == Exit.OK
+    assert "default/nightly: given back" in done.stderr
+    assert "other" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("during", "words"),
+    [
+        ("patch cronjobs suspend=True", "it may be suspended by now, and then nothing runs. Repeat"),
+        ("create scheduledjobs", "the ScheduledJob does not run yet: nothing runs now. Repeat"),
+        ("patch scheduledjobs", "the ScheduledJob may be disabled by now, and then nothing runs. Repeat"),
+        ("patch cronjobs/status", "no ScheduledJob runs in its place: nothing runs now. Repeat"),
+        ("patch cronjobs suspend=False", "no ScheduledJob runs in its place: nothing runs now. Repeat"),
+    ],
+)
+def test_ctrl_c_leaves_word_of_what_to_type(during: str, words: str) -> None:
+    api = cluster()
+    api.interrupted = during
+    done = api.invoke(*TAKE_OVER)
+    if done.exit_code == Exit.OK:
+        done = api.invoke(*GIVE_BACK)
+        assert "undo it: carillon import cronjob nightly -n default --take-over" in done.stderr
+    else:
+        assert "undo it: carillon import cronjob nightly -n default --give-back" in done.stderr
+    assert done.exit_code == 130
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("refused", ["dry-run patch cronjobs/status", "dry-run patch cronjobs"])
+def test_who_may_not_give_back_disables_nothing(refused: str) -> None:
+    api = cluster()
+    api.invoke(*TAKE_OVER)
+    api.fails = refused
+    done = api.invoke(*GIVE_BACK)
+    assert done.exit_code == Exit.FAILED
+    assert "not given back: it takes the right to patch cronjobs and cronjobs/status" in done.stderr
+    assert not api.scheduled_job["spec"].get("suspend")
 
 
 def test_a_scheduled_job_that_is_gone_is_not_spoken_of() -> None:

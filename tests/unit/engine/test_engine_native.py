@@ -394,6 +394,51 @@ class TestChangingTheBackend:
         sim.finish(sim.jobs()[0])
         sim.settle()
 
+    @pytest.mark.parametrize("policy", ["Forbid", "Replace"])
+    def test_it_starts_nothing_beside_a_run_that_it_does_not_see(self, policy: str) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, concurrency={"policy": policy})
+        sim.until("13:00:01")
+        sim.edit(backend=NATIVE)
+        assert (cron_job(sim) or {})["spec"]["suspend"] is True
+        assert conditions(sim)["NativeBackend"] == "False Waiting"
+        sim.until("14:10:00")
+        assert len(sim.phases()) == 1
+        sim.finish(sim.jobs()[0])
+        made = cron_job(sim)
+        assert made is not None
+        assert made["spec"]["suspend"] is False
+        assert made["status"]["lastScheduleTime"] == "2026-03-10T14:10:00Z", "14:00 is not started late"
+        assert conditions(sim)["NativeBackend"] == "True BestEffort"
+        sim.settle()
+
+    def test_a_cronjob_that_was_made_anew_waits_for_the_jobs_of_the_old_one(self) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        job = fire(sim, "13:00:00")
+        sim.cluster.delete(CRON_JOBS, NAME, orphan=True)
+        sim.work()
+        assert (cron_job(sim) or {})["spec"]["suspend"] is True
+        sim.finish(job)
+        assert (cron_job(sim) or {})["spec"]["suspend"] is False
+        sim.settle()
+
+    def test_with_allow_it_waits_for_nobody(self) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, concurrency={"policy": "Allow"})
+        sim.until("13:00:01")
+        sim.edit(backend=NATIVE)
+        assert (cron_job(sim) or {})["spec"]["suspend"] is False
+
+    def test_one_that_fires_is_not_stopped_by_a_manual_run(self) -> None:
+        """It has to go on while no operator is there to resume it."""
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        sim.run_now("now")
+        assert sim.phases() == {"now": "Running"}
+        sim.edit(label="other")
+        assert (cron_job(sim) or {})["spec"]["suspend"] is False
+
     def test_the_operators_due_times_are_resolved_before_the_cronjob_is_made(self) -> None:
         """It comes back after a due time to find the backend changed."""
         sim = Simulation(job_seconds=5)

@@ -71,18 +71,21 @@ async def test_a_page_of_a_proxy_in_place_of_an_object_leaves_the_outcome_unknow
 
 
 async def test_a_write_carries_what_was_asked(client: Client, server: FaultServer) -> None:
-    server.then(ok({}, 201), ok({}, 201), ok({}), ok({}))
+    server.then(ok({}, 201), ok({}, 201), ok({}), ok({}), ok({}))
     await client.create(JOBS, "files", JOB, dry_run=True, strict=True)
     await client.create(JOBS, "files", JOB)
     await client.merge_patch(JOB_RUNS, "files", "dump-1", {"status": {"phase": "Running"}}, subresource="status")
+    await client.merge_patch(JOB_RUNS, "files", "dump-1", {}, dry_run=True)
     await client.delete(JOBS, "files", "dump/1", uid="u", propagation="Foreground", grace_period_seconds=3)
-    dry, wet, patch, delete = server.seen
+    dry, wet, patch, dry_patch, delete = server.seen
     assert (dry.method, dry.path) == ("POST", "/apis/batch/v1/namespaces/files/jobs")
     assert dry.query == {"fieldManager": "carillon", "fieldValidation": "Strict", "dryRun": "All"}
     assert wet.query == {"fieldManager": "carillon", "fieldValidation": "Ignore"}
     assert (dry.body, dry.headers["Authorization"]) == (JOB, "Bearer first")
     assert patch.path == "/apis/carillon.dev/v1alpha1/namespaces/files/jobruns/dump-1/status"
     assert patch.headers["Content-Type"] == "application/merge-patch+json"
+    assert patch.query == {"fieldManager": "carillon"}
+    assert dry_patch.query == {"fieldManager": "carillon", "dryRun": "All"}
     assert delete.path == "/apis/batch/v1/namespaces/files/jobs/dump/1", "quoted on the wire"
     assert delete.body["preconditions"] == {"uid": "u"}
     assert (delete.body["propagationPolicy"], delete.body["gracePeriodSeconds"]) == ("Foreground", 3)
