@@ -217,7 +217,16 @@ def _job_template(spec: Object, equal: list[str], changes: list[str]) -> Body:
         (part.get("metadata") or {}).pop("creationTimestamp", None)
         if not part.get("metadata", True):
             del part["metadata"]
-    equal.append("jobTemplate: as it is")
+    given = template.get("metadata") or {}
+    if unused := [name for name, value in given.items() if value and name not in ("labels", "annotations")]:
+        changes.append(
+            f"jobTemplate.metadata: {', '.join(unused)} left out; of it, a CronJob uses labels and annotations alone"
+        )
+    if used := {name: given[name] for name in ("labels", "annotations") if given.get(name)}:
+        template["metadata"] = used
+    else:
+        template.pop("metadata", None)
+    equal.append("jobTemplate: as it is" if not unused else "jobTemplate: as it is but for its metadata")
     if "ttlSecondsAfterFinished" in job_spec:
         seconds = job_spec.pop("ttlSecondsAfterFinished")
         changes.append(

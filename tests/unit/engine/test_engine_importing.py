@@ -129,6 +129,16 @@ def test_the_time_to_live_of_jobs_is_left_out_and_told() -> None:
     assert "ttlSecondsAfterFinished" in template["spec"], "what was read is not changed"
 
 
+def test_of_the_templates_metadata_is_kept_what_a_cronjob_uses() -> None:
+    kept = {"labels": {"a": "b"}, "annotations": {"c": "d"}}
+    unused = {"name": "x", "generateName": "", "finalizers": ["y"], "ownerReferences": [{"kind": "K"}]}
+    found = imported(jobTemplate={**a_template(), "metadata": {**kept, **unused, "creationTimestamp": None}})
+    assert found.manifest["spec"]["jobTemplate"] == {**a_template(), "metadata": kept}
+    assert told(found.changes, "jobTemplate.metadata: name, finalizers, ownerReferences left out")
+    bare = imported(jobTemplate={**a_template(), "metadata": {"name": "x"}})
+    assert bare.manifest["spec"]["jobTemplate"] == a_template()
+
+
 def test_deadline_policy_and_suspension_are_kept() -> None:
     spec = spec_of(startingDeadlineSeconds=600, concurrencyPolicy="Replace", suspend=True)
     assert (spec["startingDeadlineSeconds"], spec["concurrency"], spec["suspend"]) == (600, {"policy": "Replace"}, True)
