@@ -108,6 +108,13 @@ def test_schedules(schedule: str, rest: Body, trigger: Body) -> None:
         ({"startingDeadlineSeconds": 0}, "startingDeadlineSeconds: 1 is kept to the second"),
         ({}, "enabling it, or changing its schedule, starts nothing that was due before"),
         ({}, "containers find CARILLON_RUN"),
+        ({}, "Jobs are named by the second of their due time, not the minute: nightly-1795382700 instead of nightly-2"),
+        ({}, "Jobs belong to JobRuns, not to the CronJob, and have the annotation carillon.dev/scheduled-time"),
+        ({"metadata": {"labels": {"helm.sh/chart": "x", "a": "b"}}}, "labels: left out: helm.sh/chart"),
+        (
+            {"metadata": {"annotations": {"b": "1", "a": "2", keys.TAKEN_OVER_ANNOTATION: "active"}}},
+            "annotations: left out: a, b",
+        ),
         (
             {"metadata": {"ownerReferences": [{"kind": "Release", "name": "files", "uid": "1"}]}},
             "Release files owns the CronJob and may put it back",
