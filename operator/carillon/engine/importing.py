@@ -11,7 +11,7 @@ from typing import Any
 
 from carillon.api import keys
 from carillon.api.base import API_VERSION
-from carillon.engine.read import read_definition
+from carillon.engine.read import NATIVE_DUE_ANNOTATION, read_definition
 from carillon.schedule import ScheduleError, load_zone
 
 Object = Mapping[str, Any]
@@ -22,6 +22,10 @@ HISTORY_LIMIT = 100
 _ZONE_PREFIX = re.compile(r"^\s*(?:CRON_)?TZ=(\S+)\s+(.*)$", re.DOTALL)
 _OTHERS_LABELS = ("app.kubernetes.io/managed-by", "argocd.argoproj.io/", "helm.sh/", "kustomize.toolkit.fluxcd.io/")
 """Labels by which a tool knows its objects: a copy that has them would be pruned by it."""
+
+_BOOKKEEPING = {keys.TAKEN_OVER_ANNOTATION, "kubectl.kubernetes.io/last-applied-configuration"}
+_A_MINUTE = 29923045
+"""Of an example, in minutes since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,12 @@ def import_cron_job(raw: Object) -> Imported:
     changes += [
         "enabling it, or changing its schedule, starts nothing that was due before; a CronJob starts the newest",
         "containers find CARILLON_RUN and CARILLON_SCHEDULED_TIME in their environment",
+        f"Jobs are named by the second of their due time, not the minute: {metadata['name']}-{60 * _A_MINUTE} "
+        f"instead of {metadata['name']}-{_A_MINUTE}",
+        f"Jobs belong to JobRuns, not to the CronJob, and have the annotation {keys.SCHEDULED_TIME_ANNOTATION} "
+        f"instead of {NATIVE_DUE_ANNOTATION}",
     ]
+    changes += _left_out(metadata)
     for owner in metadata.get("ownerReferences") or ():
         changes.append(
             f"{owner.get('kind')} {owner.get('name')} owns the CronJob and may put it back: change it there as well"
@@ -217,7 +226,16 @@ def _job_template(spec: Object, equal: list[str], changes: list[str]) -> Body:
         (part.get("metadata") or {}).pop("creationTimestamp", None)
         if not part.get("metadata", True):
             del part["metadata"]
-    equal.append("jobTemplate: as it is")
+    given = template.get("metadata") or {}
+    if unused := [name for name, value in given.items() if value and name not in ("labels", "annotations")]:
+        changes.append(
+            f"jobTemplate.metadata: {', '.join(unused)} left out; of it, a CronJob uses labels and annotations alone"
+        )
+    if used := {name: given[name] for name in ("labels", "annotations") if given.get(name)}:
+        template["metadata"] = used
+    else:
+        template.pop("metadata", None)
+    equal.append("jobTemplate: as it is" if not unused else "jobTemplate: as it is but for its metadata")
     if "ttlSecondsAfterFinished" in job_spec:
         seconds = job_spec.pop("ttlSecondsAfterFinished")
         changes.append(
@@ -225,6 +243,14 @@ def _job_template(spec: Object, equal: list[str], changes: list[str]) -> Body:
             "spec.history"
         )
     return template
+
+
+def _left_out(metadata: Object) -> list[str]:
+    """Tell what a ScheduledJob does not get of the CronJob's metadata; bookkeeping of kubectl and ours goes untold."""
+    labels = sorted((metadata.get("labels") or {}).keys() - _labels(metadata).keys())
+    annotations = sorted((metadata.get("annotations") or {}).keys() - _BOOKKEEPING)
+    found = (("labels", labels), ("annotations", annotations))
+    return [f"{kind}: left out: {', '.join(names)}" for kind, names in found if names]
 
 
 def _labels(metadata: Object) -> dict[str, str]:

@@ -108,6 +108,13 @@ def test_schedules(schedule: str, rest: Body, trigger: Body) -> None:
         ({"startingDeadlineSeconds": 0}, "startingDeadlineSeconds: 1 is kept to the second"),
         ({}, "enabling it, or changing its schedule, starts nothing that was due before"),
         ({}, "containers find CARILLON_RUN"),
+        ({}, "Jobs are named by the second of their due time, not the minute: nightly-1795382700 instead of nightly-2"),
+        ({}, "Jobs belong to JobRuns, not to the CronJob, and have the annotation carillon.dev/scheduled-time"),
+        ({"metadata": {"labels": {"helm.sh/chart": "x", "a": "b"}}}, "labels: left out: helm.sh/chart"),
+        (
+            {"metadata": {"annotations": {"b": "1", "a": "2", keys.TAKEN_OVER_ANNOTATION: "active"}}},
+            "annotations: left out: a, b",
+        ),
         (
             {"metadata": {"ownerReferences": [{"kind": "Release", "name": "files", "uid": "1"}]}},
             "Release files owns the CronJob and may put it back",
@@ -127,6 +134,16 @@ def test_the_time_to_live_of_jobs_is_left_out_and_told() -> None:
     assert found.manifest["spec"]["jobTemplate"] == a_template()
     assert told(found.changes, "jobTemplate.spec.ttlSecondsAfterFinished: 60 is left out")
     assert "ttlSecondsAfterFinished" in template["spec"], "what was read is not changed"
+
+
+def test_of_the_templates_metadata_is_kept_what_a_cronjob_uses() -> None:
+    kept = {"labels": {"a": "b"}, "annotations": {"c": "d"}}
+    unused = {"name": "x", "generateName": "", "finalizers": ["y"], "ownerReferences": [{"kind": "K"}]}
+    found = imported(jobTemplate={**a_template(), "metadata": {**kept, **unused, "creationTimestamp": None}})
+    assert found.manifest["spec"]["jobTemplate"] == {**a_template(), "metadata": kept}
+    assert told(found.changes, "jobTemplate.metadata: name, finalizers, ownerReferences left out")
+    bare = imported(jobTemplate={**a_template(), "metadata": {"name": "x"}})
+    assert bare.manifest["spec"]["jobTemplate"] == a_template()
 
 
 def test_deadline_policy_and_suspension_are_kept() -> None:
