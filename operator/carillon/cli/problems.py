@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from carillon.api.base import GROUP
 from carillon.cli.exit_codes import Exit
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
 from carillon.kube.resources import Resource
@@ -82,7 +83,8 @@ def _forbidden(error: ApiError, verb: str, resource: Resource, where: str, names
     if found is None:
         return f"refused: {error.message}"  # an admission policy or a quota, in its own words
     role = _ROLES.get((resource.plural, verb), "view" if verb in _LOOKING else "edit")
-    ask = f"ask for the role carillon-{role}"
+    # Kubernetes' own kinds are in its own roles.
+    ask = f"ask for the role carillon-{role}" if resource.group == GROUP else f"ask for the built-in role {role}"
     if not namespace and verb in _LOOKING:
         ask += " in the whole cluster, or name a namespace with -n"
     return f"you may not {verb} {resource.plural} {where}: {ask} (you are {found['user']})"

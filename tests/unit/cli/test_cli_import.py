@@ -313,6 +313,14 @@ def test_what_the_api_server_would_refuse_leaves_the_cronjob_alone() -> None:
     assert not api.writes
 
 
+def test_who_may_not_see_cronjobs_is_told_of_the_built_in_role() -> None:
+    api = cluster()
+    api.forbidden = {("get", "cronjobs")}
+    done = api.invoke("import", "cronjob", "nightly")
+    assert done.exit_code == Exit.REFUSED
+    assert "you may not get cronjobs in namespace default: ask for the built-in role view" in done.stderr
+
+
 def test_ours_are_not_among_all() -> None:
     api = cluster()
     api.cron_job["metadata"]["labels"] = {keys.NATIVE_LABEL: "uid"}
