@@ -14,7 +14,7 @@ from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.skips import SKIP_LINES, schedule_of
 from carillon.engine.starting import WAITING
-from carillon.engine.triggers import bound, bound_to, names_instant, starts_at
+from carillon.engine.triggers import bound, bound_to, names_instant, opens_again, starts_at
 
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
@@ -107,7 +107,8 @@ def _trigger(
             )
         )
     late = trigger.schedule.next_after(mark.handled_through)
-    if late is not None and starts_at(trigger, late) < now - MISSED_AFTER and late not in accounted:
+    waits = opens_again(trigger, now) is not None  # a missed due time, for the end of an exclusion
+    if late is not None and not waits and starts_at(trigger, late) < now - MISSED_AFTER and late not in accounted:
         findings.append(
             Finding(subject, f"trigger {trigger.name}: due at {rfc3339(late)}, and neither run nor recorded as skipped")
         )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from carillon.api.scheduledjob import CatchUp, CatchUpPolicy, ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.model import Definition, PlannedTrigger
 from carillon.engine.skips import SkipReason, late_lines, lines, oldest_first
-from carillon.engine.triggers import SECOND, anchored, names, names_instant, starts_at
+from carillon.engine.triggers import SECOND, anchored, names, names_instant, opens_again, starts_at
 
 MISSED_AFTER = timedelta(seconds=60)
 """A due time that has not fired this long after is missed (design 3.3)."""
@@ -91,6 +91,9 @@ def resolve(
     catching_up = missed(definition.spec.catch_up, views, deadline, superseded=bool(fresh))
     waits_its_turn = definition.spec.catch_up.policy is CatchUpPolicy.ALL
 
+    # What was missed is made up for when it is open again: a closed time is no time to run.
+    reopening = {view.trigger.name: opens_again(view.trigger, now) for view in views}
+    held: set[datetime] = set()
     fire: list[Due] = []
     chosen: set[datetime] = set()  # due times that have a run or get one
     refused: dict[datetime, SkipReason] = {}
@@ -102,6 +105,8 @@ def resolve(
             chosen.add(candidate.instant)
         elif deadline is not None and candidate.starts_at < deadline:
             refused[candidate.instant] = SkipReason.DEADLINE_EXCEEDED
+        elif late and all(reopening[name] is not None for name in candidate.triggers):
+            held.add(candidate.instant)
         elif busy and not (late and waits_its_turn):
             refused[candidate.instant] = SkipReason.CONCURRENCY_FORBID
         else:
@@ -109,7 +114,7 @@ def resolve(
             chosen.add(candidate.instant)
             busy = definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID
 
-    waiting = {due.instant for due in fire}
+    waiting = {due.instant for due in fire} | held
     skips: list[Skip] = []
     moved: list[TriggerStatus] = []
     for view in views:
@@ -130,6 +135,7 @@ def resolve(
         newest = trigger.schedule.latest_through(through, after=after)
         moved.append(view.mark if newest is None else view.mark.model_copy(update={"handled_through": newest}))
     wakes = [view.waits_until for view in views if view.waits_until is not None]
+    wakes += [moment for moment in reopening.values() if held and moment is not None]
     if (upcoming := next_due(definition, moved, now)) is not None:
         wakes.append(upcoming)
     return Resolution(

@@ -58,6 +58,12 @@ def starts_at(trigger: PlannedTrigger, due: datetime) -> datetime:
     return start_of(trigger.open, trigger.seed, due, trigger.jitter_seconds)
 
 
+def opens_again(trigger: PlannedTrigger, now: datetime) -> datetime | None:
+    """When the exclusion ends in which `now` lies; None where none does."""
+    span = trigger.closed.at(now) if trigger.closed is not None else None
+    return span.end if span is not None else None
+
+
 def expected_start(definition: Definition, run: Run) -> datetime | None:
     """When a periodic run was to start; None for a run that no due time calls for."""
     due = run.spec.scheduled_time

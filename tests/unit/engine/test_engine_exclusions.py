@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from carillon.engine import plan as plans
+from carillon.engine.audit import verify
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import decide
 from carillon.engine.explain import explain
@@ -66,14 +67,30 @@ def test_next_executions_leave_them_out() -> None:
 
 def test_after_a_downtime_the_newest_that_is_left_runs() -> None:
     definition = a_definition("*/30 * * * *", handled="10:00", exclude=NOON_CLOSED)
-    plan = decide(snapshot(definition), at("12:45"))
+    assert fired(decide(snapshot(definition), at("13:00:01"))) == ["13:00:00"]
+    definition = a_definition("30 * * * *", handled="10:00", exclude=NOON_CLOSED)
+    plan = decide(snapshot(definition), at("13:05"))
     assert fired(plan) == ["11:30:00"]
-    run = a_run("11:30", created="12:45:00")
-    plan = decide(snapshot(definition, run), at("12:45:01"))
-    assert sorted(skipped(plan, definition)) == [
-        "t0 10:30:00-11:00:00 x2 CatchUp",
-        "t0 12:00:00-12:30:00 x2 Excluded",
-    ]
+    run = a_run("11:30", created="13:05:00")
+    plan = decide(snapshot(definition, run), at("13:05:01"))
+    assert sorted(skipped(plan, definition)) == ["t0 10:30:00 CatchUp", "t0 12:30:00 Excluded"]
+
+
+@pytest.mark.parametrize("policy", ["Latest", "All"])
+def test_what_was_missed_waits_for_the_end_of_a_closed_time(policy: str) -> None:
+    spec: dict[str, Any] = {"exclude": NOON_CLOSED, "catchUp": {"policy": policy}}
+    definition = a_definition("30 * * * *", created="10:00", handled="10:00", **spec)
+    plan = decide(snapshot(definition), at("12:45"))
+    assert fired(plan) == []
+    assert plan.wake_at == at("13:00")
+    assert verify([definition], [], [], at("12:45")) == []
+    late = ["11:30:00"] if policy == "Latest" else ["10:30:00", "11:30:00"]
+    assert fired(decide(snapshot(definition), at("13:00"))) == late
+
+
+def test_unless_it_is_too_late_by_then() -> None:
+    definition = a_definition("30 11 * * *", handled="10:00", exclude=NOON_CLOSED, startingDeadlineSeconds=4000)
+    assert skipped(decide(snapshot(definition), at("12:45")), definition) == ["t0 11:30:00 DeadlineExceeded"]
 
 
 @pytest.mark.parametrize(
