@@ -13,6 +13,7 @@ from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputF
 from carillon.cli.problems import Problem, run
 from carillon.cli.screen import print_json, say, screen
 from carillon.engine.explain import Explanation, Nearest, explain
+from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import common_zone, outlooks
 from carillon.engine.runstory import RunStory
@@ -122,7 +123,8 @@ def _run(found: RunStory | None) -> str:
     if found is None:
         return "none"
     reason = f" ({found.reason})" if found.reason else ""
-    gone = "" if found.kept else "; the JobRun was pruned, status.history keeps this line"
+    how = "deleted" if found.reason == RUN_DELETED else "pruned"
+    gone = "" if found.kept else f"; the JobRun was {how}, status.history keeps this line"
     return f"{found.name}, {found.phase}{reason}{gone}"
 
 

@@ -70,7 +70,10 @@ def deleted(run: Run, through: datetime | None, at: datetime) -> Run:
     if run.finished:
         return run
     phase = Phase.STOPPED if run.job_made else Phase.SKIPPED
-    update = {"phase": phase.value, "reason": RUN_DELETED, "message": "the JobRun was deleted", "completion_time": at}
+    message = "the JobRun was deleted"
+    if run.native_job is not None:
+        message = "the JobRun was deleted while its Job ran; the Job is the CronJob's, and how it ends is not recorded"
+    update = {"phase": phase.value, "reason": RUN_DELETED, "message": message, "completion_time": at}
     return replace(run, status=dated(run, run.status.model_copy(update=update), through))
 
 
@@ -118,19 +121,24 @@ def record(
     return waiting, tuple(lines[:HISTORY_LINES]), through
 
 
+def let_go(current: Current) -> bool:
+    """Whether the record of a run was deleted while its Job, which is the CronJob's, ran: nobody has stopped it."""
+    return current.run.native_job is not None and current.status.reason == RUN_DELETED
+
+
 def execution(current: Current) -> Execution:
     """One line about a run."""
-    run, status = current.run, current.status
+    run, status, gone = current.run, current.status, let_go(current)
     trigger = run.spec.trigger
     return Execution(
         run=run.name,
         uid=run.uid,
         trigger=trigger.name if trigger.name and trigger.type is not TriggerType.BACKFILL else trigger.type.value,
-        phase=current.phase.value,
+        phase=Phase.RUNNING.value if gone else current.phase.value,
         reason=status.reason,
         message=status.message[-HISTORY_MESSAGE_LENGTH:],
         exit_code=status.steps[0].exit_code if status.steps else None,
         scheduled_time=run.spec.scheduled_time,
         start_time=status.start_time,
-        completion_time=status.completion_time,
+        completion_time=None if gone else status.completion_time,
     )

@@ -18,7 +18,7 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine.due import MISSED_AFTER, Resolution
-from carillon.engine.history import Current, backfills, execution, record, unrecorded
+from carillon.engine.history import Current, backfills, execution, let_go, record, unrecorded
 from carillon.engine.model import Definition, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
@@ -101,7 +101,7 @@ def _began(current: Current) -> datetime:
 
 
 def _counts(old: Counts, counted: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
-    ended = [c.phase for c in counted]
+    ended = [c.phase for c in counted if not let_go(c)]
     return Counts(
         active=active,
         succeeded=old.succeeded + ended.count(Phase.SUCCEEDED),

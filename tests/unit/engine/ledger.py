@@ -11,6 +11,7 @@ from typing import Any
 
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Skip, TriggerStatus
+from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
@@ -134,7 +135,9 @@ class Ledger:
             if run.gone and run.phase not in FINISHED:
                 run.phase = line.phase
             assert not run.recorded, f"{run.name} is in history a second time"
-            assert run.phase in FINISHED, f"{run.name} is in history and not finished"
+            # A native run whose record was deleted goes on: its Job is the CronJob's.
+            goes_on = run.gone and line.reason == RUN_DELETED and kept_time(old)
+            assert goes_on or run.phase in FINISHED, f"{run.name} is in history and not finished"
             run.recorded = True
 
     def _note_skip(self, old: Definition, new: Definition, skip: Skip) -> None:

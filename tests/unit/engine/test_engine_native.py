@@ -295,6 +295,21 @@ class TestRuns:
         assert list(sim.phases().values()) == ["Succeeded"] * 3
         assert [line["scheduledTime"][11:13] for line in status(sim)["history"]] == ["15", "14", "13"]
 
+    def test_one_whose_record_is_deleted_has_not_stopped(self) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        job = fire(sim, "13:00:00")
+        sim.delete(JOB_RUNS, job)
+        sim.advance(5)
+        [line] = status(sim)["history"]
+        assert (line["phase"], line["reason"]) == ("Running", "RunDeleted")
+        assert "how it ends is not recorded" in line["message"]
+        assert "completionTime" not in line
+        assert not status(sim)["counts"].get("stopped")
+        assert job in sim.cluster.objects[JOBS]
+        sim.finish(job)
+        sim.settle()
+
     def test_a_pruned_run_does_not_come_back(self) -> None:
         sim = Simulation(job_seconds=5)
         sim.apply(HOURLY, backend=NATIVE, history={"succeeded": 1, "failed": 0})
