@@ -229,7 +229,8 @@ class Executor:
                 attempts = before.attempts + 1 if before is not None else 1
                 pause = min(RETRY_REFUSED * 2 ** (attempts - 1), LONGEST_REFUSED)
                 retry_at = (self._clock() + pause).replace(microsecond=0)
-                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at, attempts)
+                since = before.since if before is not None else self._clock()
+                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at, attempts, since)
                 return
             else:
                 raise

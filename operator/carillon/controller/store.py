@@ -200,6 +200,7 @@ class Store:
         before = self.calendar(key)
         if before is not None and before.uid != calendar.uid:
             self.drop(before.uid)
+            before = None
         self._calendars.setdefault(key.namespace, {})[key.name] = calendar
         self._versions[calendar.uid] = int(calendar.resource_version)
         self._calendar_keys[calendar.uid] = key
@@ -332,8 +333,9 @@ class Store:
         if family is None or family.notes is None:
             return
         notes = family.notes
-        told = {line.uid for line in family.definition.status.history} if family.definition is not None else set()
-        notes.deleted_runs = {uid: run for uid, run in notes.deleted_runs.items() if uid not in told}
+        status = family.definition.status if family.definition is not None else None
+        untold = {} if status is None else {u: r for u, r in notes.deleted_runs.items() if not recorded(status, r)}
+        notes.deleted_runs = untold
         recorded_jobs = {step.job_uid for run in family.runs.values() for step in run.status.steps}
         needed = recorded_jobs | family.jobs.keys() | notes.lingering_jobs
         notes.absent_jobs &= needed

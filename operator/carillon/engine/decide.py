@@ -286,6 +286,12 @@ def _due_times(
         for run in runs
         if run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC and run.spec.scheduled_time
     }
+    # A record that somebody has cleared stands for its due time all the same: another trigger may name it, too.
+    ran |= {
+        line.scheduled_time
+        for line in definition.status.history
+        if line.scheduled_time and line.trigger != TriggerType.BACKFILL
+    }
     since = definition.status.suspended_since
     was_invalid = any(c.type == "Ready" and c.reason == INVALID_SPEC for c in definition.status.conditions)
     if backend.keeps_time:

@@ -159,7 +159,8 @@ def missed(policy: CatchUp, views: Sequence[_View], deadline: datetime | None, *
     for view in views:
         after = view.mark.handled_through
         if policy.policy is CatchUpPolicy.ALL and deadline is not None:
-            after = max(after, deadline - SECOND)
+            # The deadline counts from the start, which jitter puts off.
+            after = max(after, deadline - SECOND - timedelta(seconds=view.trigger.jitter_seconds))
         if after < view.late_through:
             named += ((view.trigger, due) for due in view.trigger.open.newest(after, view.late_through, limit))
     return _merge(named)[-limit:]

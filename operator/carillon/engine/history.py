@@ -77,26 +77,24 @@ def deleted(run: Run, through: datetime | None, at: datetime) -> Run:
     return replace(run, status=dated(run, run.status.model_copy(update=update), through))
 
 
-def backfills(status: ScheduledJobStatus, finished: Sequence[Current]) -> tuple[BackfillMark, ...]:
-    """Move on how far each backfill has come; its runs are made in the order of their due times."""
+def backfills(status: ScheduledJobStatus, counted: Sequence[Current]) -> tuple[BackfillMark, ...]:
+    """Move on how far each backfill has come; its runs are made in the order of their due times.
+
+    Only by the runs that are counted now: each is looked at once, and recorded by the same write. What was refused
+    has not run, and may be asked for again.
+    """
     marks = {mark.id: mark for mark in status.backfills}
-    for current in finished:
+    for current in counted:
         run, due = current.run, current.run.spec.scheduled_time
         if run.spec.trigger.type is not TriggerType.BACKFILL or not run.backfill or due is None:
+            continue
+        if current.phase is Phase.SKIPPED:
             continue
         known = marks.get(run.backfill)
         if known is None or known.through < due:
             marks.pop(run.backfill, None)
             marks = {run.backfill: BackfillMark(id=run.backfill, through=due), **marks}
     return tuple(marks.values())[:BACKFILL_LINES]
-
-
-def marked(status: ScheduledJobStatus, run: Run) -> bool:
-    """Whether a run of a backfill may be forgotten, because the definition's status knows that it was made."""
-    due = run.spec.scheduled_time
-    if run.spec.trigger.type is not TriggerType.BACKFILL or not run.backfill or due is None:
-        return True
-    return any(mark.id == run.backfill and due <= mark.through for mark in status.backfills)
 
 
 def record(

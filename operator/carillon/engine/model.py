@@ -234,6 +234,8 @@ class Refusal:
     """The Job can never be made as it is (422); otherwise the refusal may pass (quota, a policy)."""
     retry_at: datetime
     attempts: int = 1
+    since: datetime | None = None
+    """When it was refused for the first time; the run may have waited for its turn until then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ _DAYLIGHT_SAVING = {
 }
 
 
+MOST_OPENINGS = 48
+"""Windows of a definition and its Calendars together, a day: a year is counted in milliseconds then."""
+
+
 def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definition:
     """Plan the triggers of a definition anew: when it was read, and when a Calendar that it names has changed.
 
@@ -141,7 +145,15 @@ def _sources(
             problems.append(f"{field}: Calendar {name} is not valid: {calendar.invalid}")
         else:
             found.append((name, _pieces(calendar.spec, field, calendar.key, zone, problems)))
-    return tuple((source, closed(pieces)) for source, pieces in found if pieces)
+    sources = tuple((source, closed(pieces)) for source, pieces in found if pieces)
+    openings = sum(shut.openings_a_day for _, shut in sources)
+    if openings > MOST_OPENINGS:
+        problems.append(
+            f"spec.exclude: found windows that open {openings} times a day together, Calendars included; at most "
+            f"{MOST_OPENINGS} can be counted in time: write fewer or longer windows"
+        )
+        return ()
+    return sources
 
 
 def _pieces(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: list[str]) -> list[Piece]:

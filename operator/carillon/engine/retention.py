@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import History, ScheduledJobStatus
-from carillon.engine.history import finished_at, marked, recorded
+from carillon.engine.history import finished_at, recorded
 from carillon.engine.model import Definition, Run
 from carillon.engine.starting import AUTO_START
 from carillon.engine.triggers import bound, names_instant
@@ -36,7 +36,7 @@ def expired(
 
 
 def _safe(persisted: ScheduledJobStatus, definition: Definition | None, run: Run) -> bool:
-    if not (recorded(persisted, run) and marked(persisted, run)):
+    if not recorded(persisted, run):
         return False
     if run.spec.trigger.name == AUTO_START and persisted.auto_start_run != run.name:
         return False

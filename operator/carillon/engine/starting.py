@@ -61,11 +61,13 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
     if slots.refused is None and refused is not None and now < refused.retry_at:
         slots.refused = refused
-    if refused is not None and now - run.created > REFUSED_TOO_LONG:
+    if refused is not None and now - (refused.since or run.created) > REFUSED_TOO_LONG:
         return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
     if slots.refused is not None:
-        # Its turn: the next ones do not overtake it, and would be refused as well.
-        slots.holders[run.uid] = run.name
+        # Its turn: the next ones do not overtake it, and would be refused as well. One that waits for its turn anyway
+        # keeps no due time from its run.
+        if not patient:
+            slots.holders[run.uid] = run.name
         return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
     slots.holders[run.uid] = run.name
     if missed:

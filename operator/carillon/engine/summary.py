@@ -74,7 +74,7 @@ def summarise(
         recorded_through=recorded_through,
         skips=skips,
         triggers=resolution.watermarks if not _unreadable(definition) else old.triggers,
-        backfills=backfills(old, finished),
+        backfills=backfills(old, counted),
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
         conditions=conditions,

@@ -119,6 +119,11 @@ class Closed:
     _joined: dict[int, Joined] = field(default_factory=dict, init=False, compare=False, repr=False)
     """By block: what is closed in it, reaching into it or not."""
 
+    @property
+    def openings_a_day(self) -> int:
+        """How often a day its windows open at the most: what counting over a long time costs."""
+        return sum(len(piece.opening.of_day) for piece in self.pieces if isinstance(piece, Window))
+
     def spans(self, after: datetime, through: datetime) -> list[Span]:
         """List the spans that have an instant in (after, through], sorted by their beginning.
 

@@ -439,6 +439,12 @@ class TestCalendars:
         assert self.closed(world)
         assert world.store.calendars() == [self.OFFICE]
 
+    def test_made_anew_with_the_same_content(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_calendar(raw_calendar(50, uid="second", dates=["2026-03-10"]))
+        assert self.closed(world)
+
     def test_it_knows_who_names_it(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
         world.store.put_definition(self.names_it())

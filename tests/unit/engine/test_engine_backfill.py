@@ -5,7 +5,7 @@ from typing import Any
 from carillon.engine import plan as plans
 from carillon.engine.audit import verify
 from carillon.engine.decide import decide
-from carillon.engine.model import Run
+from carillon.engine.model import Refusal, Run
 from carillon.engine.read import read_run
 from tests.unit.engine.builders import (
     DEFINITION_UID,
@@ -16,6 +16,7 @@ from tests.unit.engine.builders import (
     a_definition,
     a_job,
     a_run,
+    as_json,
     at,
     conditions_after,
     each,
@@ -28,8 +29,10 @@ from tests.unit.engine.builders import (
 )
 
 
-def backfill(due: str, phase: str = "", *, created: str = "12:30:00", ended: str = "", **spec: Any) -> Run:
-    name = f"{NAME}-backfill-x-{int(at(due).timestamp())}"
+def backfill(
+    due: str, phase: str = "", *, created: str = "12:30:00", ended: str = "", id: str = "x", **spec: Any
+) -> Run:
+    name = f"{NAME}-backfill-{id}-{int(at(due).timestamp())}"
     steps = [{"name": "main", "job": name, "jobUID": f"uid-job-{name}"}] if phase == "Running" else []
     owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": NAME, "uid": DEFINITION_UID}
     return read_run(
@@ -41,7 +44,7 @@ def backfill(due: str, phase: str = "", *, created: str = "12:30:00", ended: str
                 "resourceVersion": "20",
                 "creationTimestamp": stamp(created),
                 "ownerReferences": [owner],
-                "labels": {"carillon.dev/backfill": "x"},
+                "labels": {"carillon.dev/backfill": id},
             },
             "spec": {
                 "scheduledJob": NAME,
@@ -135,14 +138,34 @@ class TestMemory:
         marks = status_after(decide(snapshot(definition, older), at("12:40:01")), definition).backfills
         assert marks[0].through == at("2026-03-01 10:00")
 
-    def test_no_run_is_pruned_before_it_is_marked(self) -> None:
+    def test_a_run_is_marked_by_the_write_that_records_it_and_pruned_after(self) -> None:
         run = backfill("2026-03-01 09:00", "Succeeded", ended="12:35:00")
-        line = {"run": run.name, "uid": run.uid, "phase": "Succeeded", "completionTime": stamp("12:35:00")}
-        for marks, pruned in (([], 0), ([{"id": "x", "through": "2026-03-01T09:00:00Z"}], 1)):
-            definition = a_definition(
-                HOURLY, handled="12:00", history={"succeeded": 0}, status={"history": [line], "backfills": marks}
-            )
-            assert len(each(decide(snapshot(definition, run), at("12:40:01")), plans.DeleteRun)) == pruned
+        fresh = a_definition(HOURLY, handled="12:00", history={"succeeded": 0})
+        plan = decide(snapshot(fresh, run), at("12:40:01"))
+        assert each(plan, plans.DeleteRun) == []
+        status = as_json(status_after(plan, fresh))
+        assert [mark["id"] for mark in status["backfills"]] == ["x"]
+        told = a_definition(HOURLY, history={"succeeded": 0}, status=status)
+        assert len(each(decide(snapshot(told, run), at("12:40:02")), plans.DeleteRun)) == 1
+
+    def test_what_was_refused_is_not_marked(self) -> None:
+        definition = a_definition(HOURLY, handled="12:00")
+        plan = decide(snapshot(definition, backfill("2026-03-31 10:00")), at("12:40:01"))
+        assert status_after(plan, definition).backfills == ()
+
+    def test_more_backfills_than_marks_come_to_rest(self) -> None:
+        definition = a_definition(HOURLY, handled="12:00", history={"succeeded": 100})
+        runs = [
+            backfill(f"2026-03-{day:02} 10:00", "Succeeded", ended="12:35:00", id=f"b{day}") for day in range(1, 10)
+        ]
+        runs += [
+            backfill(f"2026-02-{day:02} 10:00", "Succeeded", ended="12:35:00", id=f"c{day}") for day in range(1, 16)
+        ]
+        for second in range(1, 6):
+            plan = decide(snapshot(definition, *runs), at(f"12:40:0{second}"))
+            body = as_json(status_after(plan, definition))
+            definition = a_definition(HOURLY, history={"succeeded": 100}, status=body)
+        assert each(decide(snapshot(definition, *runs), at("12:40:09")), plans.WriteDefinitionStatus) == []
 
     def test_the_last_twenty_are_kept(self) -> None:
         status = {"backfills": [{"id": f"b{n}", "through": "2026-03-01T10:00:00Z"} for n in range(20)]}
@@ -150,3 +173,24 @@ class TestMemory:
         run = backfill("2026-03-01 09:00", "Succeeded", ended="12:35:00")
         marks = status_after(decide(snapshot(definition, run), at("12:40:01")), definition).backfills
         assert (len(marks), marks[0].id) == (20, "x")
+
+
+class TestRefusals:
+    """A quota that is full for a while fails no run that has waited long for its turn."""
+
+    def refused(self, *runs: Run, since: str) -> dict[str, Refusal]:
+        return {run.uid: Refusal("exceeded quota", False, at("12:31:00"), 1, at(since)) for run in runs}
+
+    def test_the_quarter_of_an_hour_counts_from_the_first_refusal(self) -> None:
+        definition = a_definition(HOURLY, handled="12:00")
+        run = backfill("2026-03-01 09:00", created="06:00:00")
+        soon = snapshot(definition, run, refusals=self.refused(run, since="12:30:00"))
+        assert outcome(decide(soon, at("12:30:01")), run) == ("Queued", "JobRefused")
+        late = snapshot(definition, run, refusals=self.refused(run, since="12:00:00"))
+        assert outcome(decide(late, at("12:30:01")), run) == ("Failed", "JobRefused")
+
+    def test_a_refused_backfill_keeps_no_due_time_from_its_run(self) -> None:
+        definition = a_definition("30 * * * *", handled="11:30")
+        run = backfill("2026-03-01 09:00", "Queued", created="12:29:00")
+        known = snapshot(definition, run, refusals=self.refused(run, since="12:29:00"))
+        assert fired(decide(known, at("12:30:00"))) == ["12:30:00"]

@@ -172,6 +172,10 @@ class TestCalendars:
     [
         ({"dates": ["2026-02-30"]}, "spec.exclude.dates[0]: "),
         ({"holidays": [{"country": "FRA", "subdivision": "nowhere"}]}, "spec.exclude.holidays[0]: "),
+        (
+            {"windows": [{"cron": f"{minute} * * * *", "durationSeconds": 60} for minute in (0, 20, 40)]},
+            "spec.exclude: found windows that open 72 times a day together",
+        ),
         ({"windows": [{"cron": "61 * * * *", "durationSeconds": 60}]}, "spec.exclude.windows[0]: "),
         ({"windows": [{"cron": "0 8 * * *", "durationSeconds": 60, "timeZone": "Europe/Pari"}]}, "Europe/Paris"),
     ],

@@ -1,5 +1,6 @@
 """Jitter moves the start of a run, never its due time, and never past the next one."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.engine.builders import (
     each,
     fired,
     handled,
+    history_line,
     skipped,
     snapshot,
 )
@@ -93,3 +95,17 @@ def test_it_never_reaches_the_next_due_time() -> None:
     definition = a_definition(triggers=[{"name": "t0", "cron": "* * * * *", "jitterSeconds": 600}], handled="12:00")
     for minute in range(1, 30):
         assert start(definition, f"12:{minute:02}") < at(f"12:{minute + 1:02}")
+
+
+def test_a_run_that_somebody_clears_is_not_made_again_for_the_trigger_that_waits() -> None:
+    named: list[Any] = [{"name": "plain", "cron": "0 12 * * *"}, HOURLY[0]]
+    line = history_line("sweep-1", "12:01:00", due="12:00", trigger="plain")
+    definition = a_definition(triggers=named, handled={"plain": "12:00", "t0": "11:00"}, status={"history": [line]})
+    assert fired(decide(snapshot(definition), start(a_definition(triggers=HOURLY)))) == []
+
+
+def test_catch_up_all_counts_the_deadline_from_the_start() -> None:
+    definition = hourly(catchUp={"policy": "All"}, startingDeadlineSeconds=200)
+    begin = start(definition)
+    assert begin - at("12:00") > timedelta(seconds=100)
+    assert fired(decide(snapshot(definition), begin + timedelta(seconds=120))) == ["12:00:00"]
