@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -262,6 +263,14 @@ def test_all_gives_back_those_that_were_taken_over() -> None:
     assert "other" not in done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As at a terminal: a shell that runs the tests in the background has them ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("during", "words"),
     [
@@ -272,7 +281,7 @@ def test_all_gives_back_those_that_were_taken_over() -> None:
         ("patch cronjobs suspend=False", "no ScheduledJob runs in its place: nothing runs now. Repeat"),
     ],
 )
-def test_ctrl_c_leaves_word_of_what_to_type(during: str, words: str) -> None:
+def test_ctrl_c_leaves_word_of_what_to_type(during: str, words: str, interruptible: None) -> None:
     api = cluster()
     api.interrupted = during
     done = api.invoke(*TAKE_OVER)

@@ -147,7 +147,7 @@ async def test_a_standby_waits_for_the_whole_duration_of_silence() -> None:
             assert not b.leading
             dying.before = asyncio.Event().wait  # type: ignore[assignment]
             took = await leads(b, within=10)
-            assert 4 - 0.7 <= took <= 4 + 0.7, "the duration, give or take a retry period"
+            assert 4 - 0.7 <= took <= 4 + 2, "the duration, give or take a retry period, and a busy machine"
             assert not a.leading
             assert store.spec["leaseTransitions"] == 1
 
