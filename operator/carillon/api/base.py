@@ -31,11 +31,17 @@ def keyed_by(*keys: str) -> JsonDict:
 
 def rfc3339(instant: datetime) -> str:
     """Write an aware datetime as Kubernetes does: UTC, whole seconds, `Z`."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its years before 1000 have three digits, and no API server takes them.
+    return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(
+            f"found {instant.isoformat()}, which UTC has no year for; write a year from 2 to 9998"
+        ) from None
 
 
 Instant = Annotated[

@@ -282,7 +282,11 @@ class Operator:
                 self._begin_anew()
             self._compared_at[namespace] = int(version)
             for raw in items:
-                self._store.put_definition(raw)
+                try:
+                    self._store.put_definition(raw)
+                except Exception:
+                    # One object never stops the others.
+                    log.exception("a ScheduledJob could not be taken in", uid=raw["metadata"]["uid"])
             for uid in before - {item["metadata"]["uid"] for item in items}:
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)

@@ -181,7 +181,7 @@ def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, Jo
     return [
         run
         for run in runs
-        if not run.finished and statuses[run.uid].phase in phases and not is_patient(run, definition)
+        if not (run.finished or run.deleting) and statuses[run.uid].phase in phases and not is_patient(run, definition)
     ]
 
 

@@ -1,9 +1,11 @@
 """Kubernetes' JSON in: what is wrong with an object is said in words, and stops nobody else."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from carillon.api.base import rfc3339
 from carillon.api.jobrun import Phase
 from carillon.engine.read import controller_uid, read_definition, read_job, read_run
 from tests.unit.engine.builders import HOURLY, a_definition, a_job, a_run, at, raw_definition
@@ -126,3 +128,13 @@ class TestJob:
         run = a_run("12:00")
         assert a_job(run, succeeded="12:05").finished_at == a_job(run, failed="12:05").finished_at == at("12:05")
         assert a_job(run, active=1).finished_at is None
+
+
+def test_an_instant_that_utc_has_no_year_for_is_told_and_raises_nothing() -> None:
+    for field, value in (("endAt", "9999-12-31T23:59:59-05:00"), ("startAt", "0001-01-01T00:00:00+14:00")):
+        raw = raw_definition(triggers=[{"name": "t0", "cron": "0 3 * * *", field: value}])
+        assert f"spec.triggers[0].{field}: " in read_definition(raw).invalid
+
+
+def test_years_are_written_with_four_digits() -> None:
+    assert rfc3339(datetime(800, 1, 1, tzinfo=UTC)) == "0800-01-01T00:00:00Z"
