@@ -5,6 +5,7 @@ them. Where due times are a chain (`every`, and `wallclock` near a change of the
 chain: a due time that is closed still leads to the next. Counting goes by closed spans, not by due times.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,9 +38,6 @@ class _Sieve(SecondsSchedule):
         """Follow the schedule itself."""
         return self.inner.resumed(after, through)
 
-    def next_second(self, after: int) -> int | None:
-        raise NotImplementedError
-
     def count_seconds(self, after: int, through: int) -> int:
         """Count the due seconds of the parts."""
         return sum(self.inner.count_seconds(low, high) for low, high in self._parts(after, through))
@@ -66,9 +64,9 @@ class _Sieve(SecondsSchedule):
                 break
         return [due for part in reversed(found) for due in part]
 
+    @abstractmethod
     def _parts(self, after: int, through: int) -> Iterator[tuple[int, int]]:
         """Walk the parts (low, high] of (after, through] that are on the right side."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
