@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,8 +13,9 @@ from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.skips import SKIP_LINES, schedule_of
+from carillon.engine.start_time import early, expected_start
 from carillon.engine.starting import WAITING
-from carillon.engine.triggers import bound, bound_to, names_instant, opens_again, starts_at
+from carillon.engine.triggers import bound, bound_to, names_instant
 
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
@@ -47,7 +48,7 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
     findings: list[Finding] = []
     for definition in definitions:
         findings += _definition(definition, by_key.get(definition.key, []), now)
-    uids = {d.uid for d in definitions}
+    uids = {d.uid: d for d in definitions}
     run_uids = {run.uid for run in runs}
     for run in runs:
         findings += _run(run, uids, now)
@@ -107,8 +108,7 @@ def _trigger(
             )
         )
     late = trigger.schedule.next_after(mark.handled_through)
-    waits = opens_again(trigger, now) is not None  # a missed due time, for the end of an exclusion
-    if late is not None and not waits and starts_at(trigger, late) < now - MISSED_AFTER and late not in accounted:
+    if late is not None and late < now - MISSED_AFTER and late not in accounted:
         findings.append(
             Finding(subject, f"trigger {trigger.name}: due at {rfc3339(late)}, and neither run nor recorded as skipped")
         )
@@ -138,12 +138,18 @@ def _recorded_since(definition: Definition, mark: TriggerStatus, now: datetime) 
     return max(moments)
 
 
-def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
+def _run(run: Run, definitions: Mapping[str, Definition], now: datetime) -> list[Finding]:
     subject, age = f"JobRun {run.namespace}/{run.name}", now - run.created
     if run.deleting or age <= STUCK_AFTER:
         return []
-    if run.owner_uid and run.owner_uid not in definition_uids:
+    definition = definitions.get(run.owner_uid)
+    if run.owner_uid and definition is None:
         return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
+    if definition is not None and (definition.invalid or early(definition, run, now) is not None):
+        return []  # it waits for its time, or for a definition that can be scheduled
+    start = expected_start(definition, run) if definition is not None else None
+    if start is not None and now - start <= STUCK_AFTER:
+        return []
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
     if run.phase is Phase.QUEUED and run.status.reason != WAITING:

@@ -34,6 +34,7 @@ from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
+from carillon.engine.start_time import early
 from carillon.engine.starting import AUTO_START, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
@@ -198,6 +199,9 @@ def _start_waiting(
     replaced: set[str] = set()
     waiting = [run for run in runs if not (run.finished or run.deleting or run.job_made or run.uid in jobs)]
     waiting = [run for run in waiting if run.native_job is None]
+    if definition.invalid:
+        # What waits for its time anyway waits on: what is wrong may be mended by then.
+        waiting = [run for run in waiting if run.status.phase != Phase.SCHEDULED.value]
     if definition.spec is None:
         for run in waiting:
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
@@ -209,7 +213,11 @@ def _start_waiting(
     ]
     patient = [run for run in owned if is_patient(run, definition)]
     prompt = [run for run in owned if run not in patient]
-    able = [run for run in prompt if refusal(definition, run, second(now)) is None]
+    able = [
+        run
+        for run in prompt
+        if refusal(definition, run, second(now)) is None and early(definition, run, second(now)) is None
+    ]
     overtaken = overtaken_runs(able, slots.policy, second(now))
     for run in (*prompt, *patient):
         if (words := overtaken.get(run.uid)) is not None:

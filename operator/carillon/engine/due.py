@@ -24,7 +24,7 @@ class Due:
     instant: datetime
     triggers: tuple[str, ...]
     starts_at: datetime
-    """When the run is to start: the earliest that one of the triggers says."""
+    """When the run is to start: the earliest that one of the triggers says, which comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +37,27 @@ class Resolution:
     skips: tuple[Skip, ...]
     """New lines, oldest first."""
     next_due: datetime | None
-    """When the next due time comes, or one that has come is to start."""
+    """When the next due time comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One trigger at one moment: what of it is fresh, late, or waits for its jitter."""
+    """One trigger at one moment: what of it is fresh, and what is late."""
 
     trigger: PlannedTrigger
     mark: TriggerStatus
-    through: datetime
-    """Due times up to here can be resolved; a later one that has come waits for its start."""
-    waits_until: datetime | None
     fresh: tuple[datetime, ...]
-    """Due times whose start is at most MISSED_AFTER ago, oldest first."""
+    """Due times whose start is at most MISSED_AFTER ago, or to come, oldest first."""
     late_through: datetime
     """Open due times up to here are missed, unless they have a run."""
 
 
 def _view(trigger: PlannedTrigger, mark: TriggerStatus, now: datetime) -> _View:
-    through, waits_until = now, None
-    newest = trigger.open.latest_through(now, after=mark.handled_through)
-    # Only the newest can wait: no due time starts after the next one (carillon.schedule.jitter).
-    if newest is not None and (start := starts_at(trigger, newest)) > now:
-        through, waits_until = newest - SECOND, start
     earliest = now - MISSED_AFTER
     after = max(mark.handled_through, earliest - timedelta(seconds=trigger.jitter_seconds))
-    recent = trigger.open.newest(after, through, int(MISSED_AFTER.total_seconds()) + 2)
+    recent = trigger.open.newest(after, now, int(MISSED_AFTER.total_seconds()) + 2)
     fresh = tuple(due for due in recent if starts_at(trigger, due) > earliest)
-    return _View(trigger, mark, through, waits_until, fresh, fresh[0] - SECOND if fresh else through)
+    return _View(trigger, mark, fresh, fresh[0] - SECOND if fresh else now)
 
 
 def resolve(
@@ -89,39 +81,36 @@ def resolve(
 
     fresh = _merge((view.trigger, due) for view in views for due in view.fresh)
     catching_up = missed(definition.spec.catch_up, views, deadline, superseded=bool(fresh))
-    waits_its_turn = definition.spec.catch_up.policy is CatchUpPolicy.ALL
+    catch_up_waits = definition.spec.catch_up.policy is CatchUpPolicy.ALL
 
-    # What was missed is made up for when it is open again: a closed time is no time to run.
-    reopening = {view.trigger.name: opens_again(view.trigger, now) for view in views}
-    held: set[datetime] = set()
     fire: list[Due] = []
     chosen: set[datetime] = set()  # due times that have a run or get one
     refused: dict[datetime, SkipReason] = {}
     # What is due now comes first: what was missed waits for its turn anyway.
     for late, candidate in (*((False, due) for due in fresh), *((True, due) for due in catching_up)):
+        # Its run is not to start now: concurrency is decided when it is (carillon.engine.start_time).
+        waits = candidate.starts_at > now or (late and (catch_up_waits or _closed(candidate, views, now)))
         if candidate.instant in chosen or candidate.instant in refused:
             continue
         if candidate.instant in ran:
             chosen.add(candidate.instant)
         elif deadline is not None and candidate.starts_at < deadline:
             refused[candidate.instant] = SkipReason.DEADLINE_EXCEEDED
-        elif late and all(reopening[name] is not None for name in candidate.triggers):
-            held.add(candidate.instant)
-        elif busy and not (late and waits_its_turn):
+        elif busy and not waits:
             refused[candidate.instant] = SkipReason.CONCURRENCY_FORBID
         else:
             fire.append(candidate)
             chosen.add(candidate.instant)
-            busy = definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID
+            busy = busy or (not waits and definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID)
 
-    waiting = {due.instant for due in fire} | held
+    waiting = {due.instant for due in fire}
     skips: list[Skip] = []
     moved: list[TriggerStatus] = []
     for view in views:
         trigger, after = view.trigger, view.mark.handled_through
         # An unresolved due time holds the watermark just before itself.
         unresolved = min((i for i in waiting if i > after and names_instant(trigger, i)), default=None)
-        through = view.through if unresolved is None else unresolved - SECOND
+        through = now if unresolved is None else unresolved - SECOND
         late_through = min(view.late_through, through)
         accounted = sorted(i for i in {*ran, *chosen, *refused} if after < i <= through)
         skips += late_lines(trigger, after, late_through, [i for i in accounted if i <= late_through], deadline)
@@ -134,13 +123,18 @@ def resolve(
         ]
         newest = trigger.schedule.latest_through(through, after=after)
         moved.append(view.mark if newest is None else view.mark.model_copy(update={"handled_through": newest}))
-    wakes = [view.waits_until for view in views if view.waits_until is not None]
-    wakes += [moment for moment in reopening.values() if held and moment is not None]
-    if (upcoming := next_due(definition, moved, now)) is not None:
-        wakes.append(upcoming)
     return Resolution(
-        fire=tuple(fire), watermarks=tuple(moved), skips=oldest_first(skips), next_due=min(wakes, default=None)
+        fire=tuple(fire),
+        watermarks=tuple(moved),
+        skips=oldest_first(skips),
+        next_due=next_due(definition, moved, now),
     )
+
+
+def _closed(candidate: Due, views: Sequence[_View], now: datetime) -> bool:
+    """Whether an exclusion of all the triggers that name the due time has begun, so that its run is put off."""
+    triggers = (view.trigger for view in views if view.trigger.name in candidate.triggers)
+    return all(opens_again(trigger, now) is not None for trigger in triggers)
 
 
 def missed(policy: CatchUp, views: Sequence[_View], deadline: datetime | None, *, superseded: bool) -> list[Due]:
@@ -181,7 +175,9 @@ def pass_over(
         accounted = sorted(i for i in ran if mark.handled_through < i <= now)
         skips += lines(trigger, trigger.schedule, mark.handled_through, now, accounted, reason)
         instant = max(mark.handled_through, now.replace(microsecond=0))
-        moved.append(mark.model_copy(update={"since": instant, "handled_through": instant}))
+        # A resume counts anew; what was invalid through no edit of the trigger's own goes on as it counted.
+        since = instant if reason is SkipReason.SUSPENDED else mark.since
+        moved.append(mark.model_copy(update={"since": since, "handled_through": instant}))
     due = next_due(definition, moved, now)
     return Resolution(fire=(), watermarks=tuple(moved), skips=oldest_first(skips), next_due=due)
 
@@ -195,13 +191,14 @@ def next_due(definition: Definition, marks: Iterable[TriggerStatus], now: dateti
 
 
 def _merge(named: Iterable[tuple[PlannedTrigger, datetime]]) -> list[Due]:
-    merged: dict[datetime, list[PlannedTrigger]] = {}
+    merged: dict[datetime, list[tuple[datetime, str]]] = {}
     for trigger, instant in named:
-        merged.setdefault(instant, []).append(trigger)
-    return [
-        Due(instant, tuple(t.name for t in triggers), min(starts_at(t, instant) for t in triggers))
-        for instant, triggers in sorted(merged.items(), key=lambda item: item[0])
-    ]
+        merged.setdefault(instant, []).append((starts_at(trigger, instant), trigger.name))
+    found = []
+    for instant, starts in sorted(merged.items()):
+        starts.sort(key=lambda start: start[0])  # stable: of equals, the first in the definition
+        found.append(Due(instant, tuple(name for _, name in starts), starts[0][0]))
+    return found
 
 
 def nothing(definition: Definition, marks: tuple[TriggerStatus, ...]) -> Resolution:

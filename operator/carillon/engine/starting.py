@@ -11,7 +11,7 @@ from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateJob
-from carillon.engine.triggers import expected_start
+from carillon.engine.start_time import early, expected_start, given_up
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
@@ -43,6 +43,9 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     words = refusal(definition, run, now)
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
+    if (put_off := early(definition, run, now)) is not None:
+        update = {"phase": Phase.SCHEDULED.value, "reason": put_off.reason, "message": put_off.message}
+        return Start(status=run.status.model_copy(update=update), wake_at=put_off.until)
     missed, others = is_missed(run, definition), slots.others(run)
     patient = is_patient(run, definition)
     if patient and slots.policy is ConcurrencyPolicy.ALLOW:
@@ -95,6 +98,8 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
         )
     if definition.invalid:
         return "Invalid", f"ScheduledJob {key} is not valid: {definition.invalid}"
+    if (words := given_up(definition, run, now)) is not None:
+        return words
     if run.spec.trigger.type is TriggerType.BACKFILL and run.spec.scheduled_time and run.spec.scheduled_time > now:
         return "NotDue", f"a backfill is of the past; spec.scheduledTime is {rfc3339(run.spec.scheduled_time)}"
     seconds, due = definition.spec.starting_deadline_seconds, expected_start(definition, run)

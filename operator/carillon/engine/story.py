@@ -198,7 +198,7 @@ class _Case:
             )
         if self.spec.backend is Backend.CRON_JOB:
             return Verdict.WILL_RUN, "The native CronJob controller will fire it.", "backend: CronJob", ""
-        start = self.triggers[0].start(self.instant)
+        start = min(trigger.start(self.instant) for trigger in self.triggers)
         when = "It will run" if start == self.instant else f"It will run at {clock(start, self.zone)}, after its jitter"
         policy = self.spec.concurrency.policy
         busy = {

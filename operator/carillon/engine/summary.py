@@ -22,7 +22,8 @@ from carillon.engine.history import Current, backfills, execution, let_go, recor
 from carillon.engine.model import Definition, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
-from carillon.engine.triggers import anchored, expected_start
+from carillon.engine.start_time import early, expected_start
+from carillon.engine.triggers import anchored
 
 NEXT_EXECUTIONS = 5
 ACTIVE_LINES = 50
@@ -117,8 +118,10 @@ def _overdue(
     """The oldest due time whose run should have started 60 s ago and has not."""
     starts = [(due.starts_at, due.instant) for due in resolution.fire]
     for current in unfinished:
+        if current.status.start_time is not None or early(definition, current.run, now) is not None:
+            continue
         start, due = expected_start(definition, current.run), current.run.spec.scheduled_time
-        if current.status.start_time is None and start is not None and due is not None:
+        if start is not None and due is not None:
             starts.append((start, due))
     return min((due for start, due in starts if now - start >= MISSED_AFTER), default=None)
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import TriggerStatus
-from carillon.engine.model import Definition, PlannedTrigger, Run
+from carillon.engine.model import Definition, PlannedTrigger
 from carillon.schedule import Schedule, start_of
 
 SECOND = timedelta(seconds=1)
@@ -55,26 +54,13 @@ def starts_at(trigger: PlannedTrigger, due: datetime) -> datetime:
     """When the run of a due time is to start: at the due time, or after its jitter."""
     if not trigger.jitter_seconds:
         return due
-    return start_of(trigger.open, trigger.seed, due, trigger.jitter_seconds)
+    return start_of(trigger.schedule, trigger.seed, due, trigger.jitter_seconds, trigger.closed)
 
 
 def opens_again(trigger: PlannedTrigger, now: datetime) -> datetime | None:
     """When the exclusion ends in which `now` lies; None where none does."""
     span = trigger.closed.at(now) if trigger.closed is not None else None
     return span.end if span is not None else None
-
-
-def expected_start(definition: Definition, run: Run) -> datetime | None:
-    """When a periodic run was to start; None for a run that no due time calls for."""
-    due = run.spec.scheduled_time
-    if due is None or run.spec.trigger.type is not TriggerType.PERIODIC:
-        return None
-    marks = {mark.name: mark for mark in definition.status.triggers}
-    for trigger in definition.triggers:
-        mark = marks.get(trigger.name)
-        if trigger.name == run.spec.trigger.name and trigger.jitter_seconds and mark is not None:
-            return starts_at(bound(trigger, mark), due)
-    return due
 
 
 def names_instant(trigger: PlannedTrigger, instant: datetime) -> bool:

@@ -7,8 +7,9 @@ is not moved, and neither is the order of starts.
 import hashlib
 from datetime import datetime, timedelta
 
+from carillon.schedule.exclusion import Closed
 from carillon.schedule.protocol import Schedule
-from carillon.schedule.seconds import DAY, EPOCH, to_seconds
+from carillon.schedule.seconds import EPOCH, to_seconds
 
 
 def offset_seconds(seed: str, due: datetime, limit_seconds: int) -> int:
@@ -22,16 +23,22 @@ def offset_seconds(seed: str, due: datetime, limit_seconds: int) -> int:
     return int.from_bytes(digest[:8], "big") % (limit_seconds + 1)
 
 
-def start_of(schedule: Schedule, seed: str, due: datetime, limit_seconds: int) -> datetime:
-    """Tell when the run of a due time starts: at most `limit_seconds` later, and before the next due time.
+def start_of(
+    schedule: Schedule, seed: str, due: datetime, limit_seconds: int, closed: Closed | None = None
+) -> datetime:
+    """Tell when the run of a due time starts: at most `limit_seconds` later, before the next due time and before a
+    closed time begins.
 
-    Where the next due time is nearer than the limit, the seconds until then are what is drawn from; they are not cut
-    down to it, so that starts do not pile up just before it.
+    Where one of these is nearer than the limit, the seconds until then are what is drawn from; they are not cut down to
+    it, so that starts do not pile up just before it.
     """
     if limit_seconds <= 0:
         return due
+    second = to_seconds(due)
     following = schedule.next_after(due)
     if following is not None:
-        delta = following - due
-        limit_seconds = min(limit_seconds, delta.days * DAY + delta.seconds - 1)
-    return EPOCH + timedelta(seconds=to_seconds(due) + offset_seconds(seed, due, limit_seconds))
+        limit_seconds = min(limit_seconds, to_seconds(following) - second - 1)
+    shut = closed.next_start(second, second + limit_seconds) if closed is not None else None
+    if shut is not None:
+        limit_seconds = shut - second - 1
+    return EPOCH + timedelta(seconds=second + offset_seconds(seed, due, limit_seconds))

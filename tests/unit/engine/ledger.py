@@ -16,7 +16,7 @@ from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_run
 from carillon.engine.skips import schedule_of
-from carillon.engine.triggers import bound, names, opens_again, starts_at
+from carillon.engine.triggers import bound, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.cluster import Cluster
 
@@ -208,8 +208,6 @@ class Ledger:
         for line in self.lines.get((uid, record.trigger), ()):
             told = trigger is not None and line.tells_of(trigger, due)
             assert not told, f"{record.name} is made, and {line} says that it was skipped"
-        if trigger is not None:
-            assert starts_at(trigger, due) <= self._cluster.now, f"{record.name} is made before its jitter is over"
         if self._prompt:
             definition = self.definitions[uid]
             assert not definition.suspended, f"{record.name} is made while the definition is disabled"
@@ -234,6 +232,9 @@ class Ledger:
             return  # made in the moment in which its run was deleted: the garbage collector takes it
         self.job_runs[uid] = run_uid
         record.jobs.append(uid)
+        trigger = self._trigger_now(record.definition_uid, record.trigger)
+        if trigger is not None and record.due is not None:
+            assert starts_at(trigger, record.due) <= self._cluster.now, f"{record.name} starts before its time"
         assert len(record.jobs) == 1, f"a second Job for {record.name}"
 
     def _check_forbid(self) -> None:
@@ -272,9 +273,7 @@ class Ledger:
                     if definition.generation == 1:
                         assert mark.since == definition.created, f"{name}: counts since {mark.since}, not its creation"
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
-                    waits = opens_again(trigger, self._cluster.now) is not None
-                    resolved = waits or late is None or starts_at(bound(trigger, mark), late) > self._cluster.now
-                    assert resolved, f"{name}: {trigger.name} is not resolved at {late}"
+                    assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
             self._check_counts(definition)
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])

@@ -20,6 +20,8 @@ from tests.unit.engine.builders import (
     each,
     fired,
     handled,
+    job_names,
+    outcome,
     raw_definition,
     skipped,
     snapshot,
@@ -76,16 +78,28 @@ def test_after_a_downtime_the_newest_that_is_left_runs() -> None:
     assert sorted(skipped(plan, definition)) == ["t0 10:30:00 CatchUp", "t0 12:30:00 Excluded"]
 
 
-@pytest.mark.parametrize("policy", ["Latest", "All"])
-def test_what_was_missed_waits_for_the_end_of_a_closed_time(policy: str) -> None:
+@pytest.mark.parametrize(("policy", "late"), [("Latest", ["11:30:00"]), ("All", ["10:30:00", "11:30:00"])])
+def test_what_was_missed_waits_for_the_end_of_a_closed_time(policy: str, late: list[str]) -> None:
     spec: dict[str, Any] = {"exclude": NOON_CLOSED, "catchUp": {"policy": policy}}
     definition = a_definition("30 * * * *", created="10:00", handled="10:00", **spec)
-    plan = decide(snapshot(definition), at("12:45"))
-    assert fired(plan) == []
+    assert fired(decide(snapshot(definition), at("12:45"))) == late
+    definition = a_definition("30 * * * *", created="10:00", handled="12:30", **spec)
+    runs = [a_run(due, created="12:45:00", trigger="t0") for due in late]
+    plan = decide(snapshot(definition, *runs), at("12:45"))
+    assert [outcome(plan, run) for run in runs] == [("Scheduled", "Closed")] * len(runs)
     assert plan.wake_at == at("13:00")
-    assert verify([definition], [], [], at("12:45")) == []
-    late = ["11:30:00"] if policy == "Latest" else ["10:30:00", "11:30:00"]
-    assert fired(decide(snapshot(definition), at("13:00"))) == late
+    waiting = [a_run(due, "Scheduled", created="12:45:00", reason="Closed", trigger="t0") for due in late]
+    assert not [found for found in verify([definition], waiting, [], at("12:58")) if "JobRun" in found.subject]
+    assert conditions_after(plan, definition)["OnTime"][0] == "True"
+    assert len(job_names(decide(snapshot(definition, *waiting), at("13:00")))) == 1
+
+
+def test_and_gives_way_to_what_is_due_by_then() -> None:
+    definition = a_definition("0,30 * * * *", created="10:00", handled="12:30", exclude=NOON_CLOSED)
+    waiting = a_run("11:30", "Scheduled", created="12:45:00", reason="Closed", trigger="t0")
+    plan = decide(snapshot(definition, waiting), at("13:00:00"))
+    assert outcome(plan, waiting) == ("Skipped", "CatchUp")
+    assert fired(plan) == ["13:00:00"]
 
 
 def test_unless_it_is_too_late_by_then() -> None:

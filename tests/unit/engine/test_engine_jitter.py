@@ -1,5 +1,6 @@
 """Jitter moves the start of a run, never its due time, and never past the next one."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from carillon.engine.model import Definition
 from carillon.engine.triggers import starts_at
 from tests.unit.engine.builders import (
     a_definition,
+    a_job,
     a_run,
     at,
     conditions_after,
@@ -18,11 +20,14 @@ from tests.unit.engine.builders import (
     fired,
     handled,
     history_line,
+    job_names,
+    outcome,
     skipped,
     snapshot,
 )
 
 HOURLY = [{"name": "t0", "cron": "0 * * * *", "jitterSeconds": 600}]
+WAITS = ("Scheduled", "Jitter")
 
 
 def hourly(*, handled: str = "11:00", **rest: Any) -> Definition:
@@ -39,20 +44,89 @@ def test_it_is_the_same_each_time_and_differs_between_due_times_and_definitions(
     assert len(offsets) > 10
 
 
-def test_nothing_fires_before_it_and_the_agenda_knows() -> None:
+def test_the_run_is_made_at_the_due_time_and_waits() -> None:
     definition = hourly()
-    plan = decide(snapshot(definition), at("12:00:00"))
-    assert fired(plan) == []
+    assert fired(decide(snapshot(definition), at("12:00:00"))) == ["12:00:00"]
+    run = a_run("12:00")
+    plan = decide(snapshot(definition, run), at("12:00:00.1"))
+    assert job_names(plan) == []
+    assert outcome(plan, run) == ("Scheduled", "Jitter")
     assert plan.wake_at == start(definition)
-    assert handled(plan, definition) == {"t0": "11:00:00"}
+    assert handled(plan, definition) == {"t0": "12:00:00"}
 
 
-def test_then_the_run_carries_the_nominal_due_time() -> None:
+def test_then_its_job_is_made() -> None:
+    definition, run = hourly(handled="12:00"), a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    assert job_names(decide(snapshot(definition, run), start(definition) - timedelta(seconds=1))) == []
+    assert len(job_names(decide(snapshot(definition, run), start(definition)))) == 1
+
+
+@pytest.mark.parametrize("busy_at", ["due", "start"])
+def test_concurrency_is_decided_at_the_start(busy_at: str) -> None:
     definition = hourly()
-    plan = decide(snapshot(definition), start(definition))
-    assert fired(plan) == ["12:00:00"]
-    run = a_run("12:00", created=f"{start(definition):%H:%M:%S}")
-    assert handled(decide(snapshot(definition, run), start(definition)), definition) == {"t0": "12:00:00"}
+    active = a_run("11:00", "Running")
+    at_due = decide(snapshot(definition, active, a_job(active, active=1)), at("12:00:00"))
+    assert fired(at_due) == ["12:00:00"]
+    waiting = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    seen = snapshot(definition, active, waiting, a_job(active, active=1)) if busy_at == "start" else None
+    plan = decide(seen or snapshot(definition, waiting), start(definition))
+    assert outcome(plan, waiting) == (("Skipped", "ConcurrencyForbid") if busy_at == "start" else WAITS)
+    assert len(job_names(plan)) == (busy_at == "due")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, WAITS),
+        ({"triggers": [{"name": "t0", "cron": "5 * * * *", "jitterSeconds": 600}]}, ("Skipped", "Withdrawn")),
+        ({"triggers": [{"name": "t1", "cron": "0 * * * *", "jitterSeconds": 600}]}, ("Skipped", "Withdrawn")),
+        ({"triggers": []}, ("Skipped", "Withdrawn")),
+        ({"suspend": True}, ("Skipped", "Suspended")),
+        ({"exclude": {"dates": ["2026-03-10"]}}, ("Skipped", "Excluded")),
+        ({"exclude": {"dates": ["2026-03-11"]}}, WAITS),
+        ({"exclude": {"calendars": ["missing"]}}, WAITS),
+    ],
+)
+def test_an_edit_in_between(changed: dict[str, Any], expected: tuple[str, str]) -> None:
+    before = hourly(handled="12:00")
+    edited = a_definition(**{"triggers": HOURLY, **changed})
+    definition = replace(edited, status=before.status, generation=2)
+    run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    plan = decide(snapshot(definition, run), start(before) - timedelta(seconds=5))
+    assert (job_names(plan), fired(plan)) == ([], [])
+    assert outcome(plan, run) == expected
+
+
+def test_a_change_of_exclusions_does_not_bring_back_what_was_excluded_meanwhile() -> None:
+    named = [{"name": "t0", "cron": "0/10 * * * *", "jitterSeconds": 3600}]
+    closed = {"windows": [{"cron": "5 12 * * *", "durationSeconds": 3000}]}
+    before = a_definition(triggers=named, handled="11:50", exclude=closed)
+    run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    plan = decide(snapshot(before, run), at("12:31:00"))
+    assert handled(plan, before) == {"t0": "12:30:00"}
+    assert skipped(plan, before) == ["t0 12:10:00-12:30:00 x3 Excluded"]
+
+
+def test_it_ends_before_a_closed_time_begins() -> None:
+    closed = {"windows": [{"cron": "2 * * * *", "durationSeconds": 1200}]}
+    starts = {start(hourly(exclude=closed), f"{hour:02}:00") - at(f"{hour:02}:00") for hour in range(20)}
+    assert len(starts) > 10
+    assert max(starts) < timedelta(seconds=120)
+
+
+@pytest.mark.parametrize(("policy", "runs"), [("Skip", 0), ("Latest", 1), ("All", 1)])
+def test_a_run_that_waited_through_a_downtime_is_decided_like_a_missed_one(policy: str, runs: int) -> None:
+    definition = hourly(handled="12:00", catchUp={"policy": policy})
+    run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    plan = decide(snapshot(definition, run), at("12:50"))
+    assert len(job_names(plan)) == runs
+    assert outcome(plan, run) == (WAITS if runs else ("Skipped", "CatchUp"))
+
+
+def test_the_newest_is_what_counts_then() -> None:
+    definition, run = hourly(handled="12:00"), a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    plan = decide(snapshot(definition, run), at("13:20"))
+    assert outcome(plan, run) == ("Skipped", "CatchUp")
 
 
 def test_the_lateness_is_counted_from_the_start() -> None:
