@@ -31,7 +31,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
-from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -291,6 +291,18 @@ class Operator:
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)
 
+    async def _find_pods(self) -> None:
+        """Learn of pods that have outlived their Job; their slots were known to the last leader alone."""
+        for namespace in self._namespaces:
+            pods, _ = await self._client.list(
+                PODS,
+                namespace,
+                label_selector=keys.RUN_UID_LABEL,
+                field_selector="status.phase!=Succeeded,status.phase!=Failed",
+                metadata_only=True,
+            )
+            self._store.put_pods(pods)
+
     def _begin_anew(self) -> None:
         """Forget the versions: with those of before, everything that comes now would be taken for old."""
         log.warning("the API server has gone back in time, as after a restored backup; everything is taken in anew")
@@ -309,8 +321,9 @@ class Operator:
         while True:
             try:
                 await self._compare()
+                await self._find_pods()
             except (ApiError, Unreachable) as error:
-                log.warning("ScheduledJobs could not be listed", why=str(error))
+                log.warning("ScheduledJobs and pods could not be listed", why=str(error))
                 await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
             else:
                 break

@@ -6,7 +6,7 @@ itself has gone back, `begin_anew` forgets all that.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,7 +32,15 @@ from carillon.engine.model import (
 )
 from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
-from carillon.engine.read import NO_CALENDARS, read_calendar, read_cron_job, read_definition, read_job, read_run
+from carillon.engine.read import (
+    NO_CALENDARS,
+    controller_uid,
+    read_calendar,
+    read_cron_job,
+    read_definition,
+    read_job,
+    read_run,
+)
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -431,6 +439,19 @@ class Store:
         if noted.get(job_uid) != message:
             noted[job_uid] = message
             self._changed(key)
+
+    def put_pods(self, pods: Iterable[Object]) -> None:
+        """Take in pods of ours that have not ended, to learn of those whose Job is gone: they hold a slot all the same.
+
+        A process that was there when the Job went knows; one that has just begun to lead has to ask.
+        """
+        for pod in pods:
+            # By its owner, which nobody can make up: Kubernetes removes what belongs to a Job that never was.
+            job, labels = controller_uid(pod, "Job"), pod["metadata"].get("labels") or {}
+            key = Key(pod["metadata"]["namespace"], labels.get(keys.SCHEDULED_JOB_LABEL, ""))
+            if job and key in self._families and job not in self._families[key].jobs:
+                self.notes(key).lingering_jobs.add(job)
+                self._changed(key)
 
     def _stale(self, raw: Object) -> bool:
         metadata = raw["metadata"]

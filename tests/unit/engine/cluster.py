@@ -31,6 +31,7 @@ class Pods:
     """The pods of one Job."""
 
     namespace: str
+    labels: dict[str, str]
     active: int = 0
     ends_at: datetime | None = None
     """When their grace has run out; None while nobody has stopped them."""
@@ -86,7 +87,8 @@ class Cluster:
             "status": {},
         }
         if resource is JOBS:
-            self.pods[raw["metadata"]["uid"]] = Pods(metadata["namespace"])
+            uid, labels = raw["metadata"]["uid"], body["spec"]["template"].get("metadata", {}).get("labels", {})
+            self.pods[uid] = Pods(metadata["namespace"], labels)
         return self._store(resource, raw)
 
     def replace_status(self, resource: Resource, name: str, body: Body) -> Body:
@@ -254,7 +256,8 @@ class Cluster:
         pods = self.pods.get(job_uid)
         if pods is None:
             return []
-        metadata = {"name": f"pod-{job_uid}", "namespace": pods.namespace}
+        metadata: Body = {"name": f"pod-{job_uid}", "namespace": pods.namespace, "labels": pods.labels}
+        metadata["ownerReferences"] = [{"kind": "Job", "uid": job_uid, "controller": True}]
         if pods.active:
             return [{"metadata": metadata, "status": {"phase": "Running"}}]
         if not pods.exit_code:

@@ -193,6 +193,7 @@ class Process:
         for resource, kind in cluster.objects.items():
             for raw in kind.values():
                 self._take(resource, "ADDED", raw)
+        self.store.put_pods(pod for uid, pods in cluster.pods.items() if pods.active for pod in cluster.pod_list(uid))
         cluster.watchers.append(self.watch)
 
     def emit(self, *, regarding: Reference, type: str, reason: str, message: str) -> None:
@@ -421,9 +422,10 @@ class Simulation:
             self.advance(1)
             self.process.deliver()
             self.work()
-            # What finishes in one second may be counted in the next.
-            quiet = 0 if self._busy() else quiet + 1
-            if quiet == 2:
+            # What finishes in one second may be counted in the next, and pods that linger are looked at every 2 s.
+            terminating = any(pods.ends_at is not None for pods in self.cluster.pods.values())
+            quiet = 0 if terminating or self._busy() else quiet + 1
+            if quiet == 4:
                 break
         self.ledger.check_at_rest()
         written, keys = self.writes.count, self.process.store.known()

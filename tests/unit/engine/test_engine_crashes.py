@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from carillon.kube.resources import JOB_RUNS
 from tests.unit.engine.scenarios import STORIES, Story, a_run_is_deleted
 from tests.unit.engine.simulator import Fault, Simulation
 
@@ -56,3 +57,19 @@ def test_a_fault_at_any_write_breaks_no_promise(story: Story) -> None:
 def test_a_second_death_soon_after_the_first_breaks_no_promise(story: Story) -> None:
     for number in range(1, len(play(story, {}).writes.log), 5):
         play(story, {number: Fault.DIE_AFTER, number + 1: Fault.DIE_AFTER, number + 2: Fault.DIE_BEFORE})
+
+
+@pytest.mark.parametrize("policy", ["Forbid", "Replace"])
+def test_pods_that_outlive_their_job_and_its_run_hold_the_slot_of_a_new_process(policy: str) -> None:
+    sim = Simulation()
+    sim.apply("* * * * *", concurrency={"policy": policy})
+    sim.until("12:01:00")
+    (run,) = sim.phases()
+    sim.delete(JOB_RUNS, run)
+    assert sim.jobs() == []
+    sim.restart()
+    sim.run_now("manual")
+    assert sim.jobs() == []
+    sim.advance(60)
+    sim.settle()
+    assert len(sim.jobs()) == 1
