@@ -34,7 +34,7 @@ from carillon.schedule import (
     ScheduleError,
     closed,
     cron,
-    exclude_date,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     load_zone,
@@ -201,7 +201,7 @@ def catch_up(rounds: int) -> Iterator[Row]:
     shut = closed(
         [
             exclude_holidays("FR", None, zone),
-            exclude_date("2026-12-24", zone),
+            exclude_dates(["2026-12-24"], zone),
             exclude_window("0 8 * * MON-FRI", 36_000, PARIS, ""),
         ]
     )
