@@ -113,11 +113,6 @@ def exclude_dates(texts: Sequence[str], zone: ZoneInfo) -> Piece:
     return Dates(_days(tuple(texts)), offsets_of(zone))
 
 
-def exclude_date(text: str, zone: ZoneInfo) -> Piece:
-    """Close one day."""
-    return exclude_dates((text,), zone)
-
-
 @lru_cache(maxsize=256)
 def _days(texts: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(sorted({parse_day(text) for text in texts}))
