@@ -25,7 +25,7 @@ PATIENCE = 5 * 366 * DAY
 """Seconds: after five years in which every due time was on the wrong side, there is no next one."""
 _SPELL = 48 * DAY
 """How far a search goes at a time; from there on it is the same search for all that come by."""
-_MOST_DAYS = 512
+_MOST_DAYS = 1_024
 """Different days that a sieve remembers, at some 200 bytes each."""
 _MOST_SPELLS = 128
 _FEW = 256
