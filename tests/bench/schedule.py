@@ -7,6 +7,7 @@
 - Parsing: the same expressions, from text to the object that is asked; cold is with an empty cache.
 - Agenda: definitions put in by their next due time and taken out as that comes.
 - Catch-up: `count` and `latest_through` over a year of a job that is due every minute.
+- Exclusions: what comes once, and decisions about the worst definitions that are admitted (`exclusions`).
 
 Each figure is CPU time, the least of several rounds, so that what else the machine does is not measured. Goals are
 printed beside the figures. The exit code is 1 only when a ratio is less than half its goal: absolute times depend on
@@ -34,13 +35,14 @@ from carillon.schedule import (
     ScheduleError,
     closed,
     cron,
-    exclude_date,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     load_zone,
     outside,
     parse_cron,
 )
+from tests.bench.exclusions import decisions, first_uses
 from tests.unit.schedule import crons
 
 PARIS = "Europe/Paris"
@@ -82,6 +84,11 @@ class Row:
     def within(cls, what: str, seconds: float, goal: float) -> "Row":
         """Milliseconds, and how many there may be."""
         return cls(what, f"{seconds * 1e3:8.2f} ms", f"{goal * 1e3:g} ms", seconds <= goal)
+
+    @classmethod
+    def milliseconds(cls, what: str, seconds: float) -> "Row":
+        """Milliseconds, without a goal."""
+        return cls(what, f"{seconds * 1e3:8.2f} ms")
 
     @classmethod
     def each(cls, what: str, seconds: float) -> "Row":
@@ -201,7 +208,7 @@ def catch_up(rounds: int) -> Iterator[Row]:
     shut = closed(
         [
             exclude_holidays("FR", None, zone),
-            exclude_date("2026-12-24", zone),
+            exclude_dates(["2026-12-24"], zone),
             exclude_window("0 8 * * MON-FRI", 36_000, PARIS, ""),
         ]
     )
@@ -225,9 +232,13 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--definitions", type=int, default=100_000)
     chosen = arguments.parse_args()
+    # What comes once comes before all else.
+    first = [Row.milliseconds(*measured) for measured in first_uses()]
     near, anywhere = (questions(chosen.queries, near_changes=near) for near in (True, False))
     failed = False
     for title, rows in (
+        ("Exclusions, the first time", iter(first)),
+        ("Decisions about the worst that is admitted", (Row.milliseconds(*measured) for measured in decisions())),
         ("Next due time, three of four near a change of the clocks", next_due_time(near, chosen.rounds)),
         ("Next due time, at any instant from 1970 to 2033", next_due_time(anywhere, chosen.rounds)),
         ("Parsing", parsing(near, chosen.rounds)),

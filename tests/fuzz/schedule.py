@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["carillon.schedule"]):
         ScheduleError,
         closed,
         cron,
-        exclude_date,
+        exclude_dates,
         exclude_window,
         interval,
         load_zone,
@@ -109,7 +109,7 @@ def one(data: bytes) -> None:
             elif kind == 6:
                 load_zone(text)
             elif kind == 7:
-                exclude_date(text, load_zone("Europe/Paris"))
+                exclude_dates([text], load_zone("Europe/Paris"))
             else:
                 window(text, time_zone)
 

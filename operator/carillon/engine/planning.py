@@ -25,7 +25,7 @@ from carillon.schedule import (
     ScheduleError,
     bounded,
     closed,
-    exclude_date,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     inside,
@@ -161,9 +161,12 @@ def _pieces(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: l
     for index, holidays in enumerate(closures.holidays):
         with _told(f"{root}.holidays[{index}]", problems):
             pieces.append(exclude_holidays(holidays.country, holidays.subdivision, zone))
-    for index, date in enumerate(closures.dates):
-        with _told(f"{root}.dates[{index}]", problems):
-            pieces.append(exclude_date(date, zone))
+    try:
+        pieces += [exclude_dates(closures.dates, zone)] if closures.dates else []
+    except ScheduleError:
+        for index, date in enumerate(closures.dates):
+            with _told(f"{root}.dates[{index}]", problems):
+                exclude_dates([date], zone)
     for index, window in enumerate(closures.windows):
         with _told(f"{root}.windows[{index}]", problems):
             pieces.append(exclude_window(window.cron, window.duration_seconds, window.time_zone, str(key)))

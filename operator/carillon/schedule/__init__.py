@@ -4,9 +4,10 @@ A schedule is a function of time: everything that depends on when it is asked is
 """
 
 from carillon.schedule.bounded import bounded
+from carillon.schedule.closedtime import Closed, Span, closed
 from carillon.schedule.cron import parse_cron
 from carillon.schedule.errors import ScheduleError
-from carillon.schedule.exclusion import Closed, Piece, Span, closed, exclude_date, exclude_holidays, exclude_window
+from carillon.schedule.exclusion import Piece, exclude_dates, exclude_holidays, exclude_window
 from carillon.schedule.interval import parse_interval
 from carillon.schedule.jitter import offset_seconds, start_of
 from carillon.schedule.protocol import DaylightSaving, Schedule
@@ -23,7 +24,7 @@ __all__ = [
     "Span",
     "bounded",
     "closed",
-    "exclude_date",
+    "exclude_dates",
     "exclude_holidays",
     "exclude_window",
     "inside",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from carillon.schedule.errors import ScheduleError
 from carillon.schedule.protocol import Schedule
+from carillon.schedule.rhythm import Rhythm
 from carillon.schedule.seconds import EPOCH, SecondsSchedule, in_seconds, to_seconds
 
 
@@ -34,6 +35,15 @@ class Bounded(SecondsSchedule):
         """Ask `inner`, which begins at the start."""
         begin = self._begin(after)
         return through if through <= begin else self.inner.resumed(begin, through)
+
+    def rhythm(self, due: int) -> Rhythm | None:
+        """Tell that of `inner`, in the bounds."""
+        found = self.inner.rhythm(due)
+        if found is None:
+            return None
+        start = found.since if self.start is None else max(found.since, self.start)
+        end = found.through if self.end is None else min(found.through, self.end)
+        return Rhythm(start, end, found.of_day)
 
     def next_second(self, after: int) -> int | None:
         """Tell the first due second > after."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carillon.schedule.errors import ScheduleError, quoted, refusal
-from carillon.schedule.seconds import SecondsSchedule, to_seconds
+from carillon.schedule.rhythm import Rhythm, constant_rhythm
+from carillon.schedule.seconds import LAST_SECOND, SecondsSchedule, to_seconds
 
 _NANOSECONDS = {
     "ns": 1,
@@ -79,6 +80,10 @@ class EverySince(SecondsSchedule):
         last = max(0, (through - self.since) // self.delay)
         first = max(last - limit, max(0, (after - self.since) // self.delay))
         return [self.since + self.delay * step for step in range(first + 1, last + 1)]
+
+    def rhythm(self, due: int) -> Rhythm | None:
+        """Tell the same phase from the beginning on."""
+        return constant_rhythm(self.since, self.delay, self.since + 1, LAST_SECOND)
 
 
 def parse_every(text: str, position: int) -> Every:

@@ -21,7 +21,8 @@ from carillon.schedule.errors import ScheduleError, quoted, refusal
 from carillon.schedule.period import Period, parse_period
 from carillon.schedule.protocol import Schedule
 from carillon.schedule.rfc3339 import LONGEST, parse_instant
-from carillon.schedule.seconds import DAY, EPOCH_ORDINAL, SecondsSchedule
+from carillon.schedule.rhythm import Rhythm, constant_rhythm
+from carillon.schedule.seconds import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_SECOND, SecondsSchedule
 
 CURE = "write R/start/period as in R/2026-01-01T03:00:00Z/P1D, or R5/start/period for five times"
 _REPEAT = re.compile(r"R([0-9]{0,9})", re.ASCII)
@@ -65,6 +66,14 @@ class Interval(SecondsSchedule):
         """List the last due seconds."""
         low, high = self._between(after, through)
         return [self._due(k) for k in range(max(low, high - limit) + 1, high + 1)]
+
+    def rhythm(self, due: int) -> Rhythm | None:
+        """Tell the same phase from the first to the last; months have none."""
+        if self.period.months:
+            return None
+        since = FIRST_DAY * DAY if self.first is None else self._due(self.first)
+        through = LAST_SECOND if self.last is None else self._due(self.last)
+        return constant_rhythm(self.anchor - self.offset, self.period.seconds, since, through)
 
     def _between(self, after: int, through: int) -> tuple[int, int]:
         """Bound the periods whose due seconds are in (after, through]: (above, up to)."""

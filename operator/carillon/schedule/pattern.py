@@ -5,7 +5,7 @@ them is said in `runonce` and `wallclock`.
 """
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from carillon.schedule.days import ALL_MONTHS, DayRule
@@ -22,13 +22,13 @@ class CivilPattern:
     minutes: int
     hours: int
     days: DayRule
-    any_month: DayRule
+    any_month: DayRule = field(compare=False)
     """The days, whatever the month: robfig's walk does not look back at it."""
-    every_day: bool
-    minutes_of_day: tuple[int, ...]
-    seconds_of_minute: tuple[int, ...]
-    first_of_day: int
-    whole_minutes: bool
+    every_day: bool = field(compare=False)
+    minutes_of_day: tuple[int, ...] = field(compare=False)
+    seconds_of_minute: tuple[int, ...] = field(compare=False)
+    first_of_day: int = field(compare=False)
+    whole_minutes: bool = field(compare=False)
 
     @classmethod
     def of(cls, seconds: int, minutes: int, hours: int, days: DayRule) -> "CivilPattern":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from carillon.schedule.offsets import BLOCK, Offsets
 from carillon.schedule.pattern import CivilPattern
+from carillon.schedule.rhythm import Rhythm, civil_rhythm
 from carillon.schedule.seconds import SecondsSchedule
 
 
@@ -55,6 +56,15 @@ class RunOnce(SecondsSchedule):
             found.append(due)
             through = due - 1
         return found[::-1]
+
+    def rhythm(self, due: int) -> Rhythm | None:
+        """Tell the time of one offset, without what the clocks repeat."""
+        block = self.offsets.block(due)
+        index = bisect_right(block.starts, due) - 1
+        offset = block.offsets[index]
+        # Where the stretch starts, what a gap has skipped may be due.
+        since = max(block.starts[index] + 1, block.reached[index] - offset)
+        return civil_rhythm(self.pattern, offset, since, block.reaches[index] - offset - 1)
 
     def _civil(self, instant: int) -> int:
         """Tell the last civil second whose instant is not after this one."""

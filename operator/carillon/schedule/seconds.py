@@ -6,8 +6,12 @@ times are whole seconds, so neither "after" nor "through" changes its meaning by
 
 from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from carillon.schedule.protocol import Schedule
+
+if TYPE_CHECKING:
+    from carillon.schedule.rhythm import Rhythm
 
 DAY = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,6 +60,10 @@ class SecondsSchedule(ABC):
         (`every`, `wallclock`), it is the newest of them, or `after` when none has come yet.
         """
         return through
+
+    def rhythm(self, due: int) -> "Rhythm | None":
+        """Tell where the days around a due second repeat; None when nothing is known of that."""
+        return None
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Tell the first due time strictly after `instant`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from carillon.schedule.days import ALL_MONTHS
 from carillon.schedule.offsets import BLOCK, Offsets
 from carillon.schedule.pattern import ALL_HOURS, CivilPattern
+from carillon.schedule.rhythm import Rhythm, civil_rhythm
 from carillon.schedule.seconds import DAY, LAST_SECOND, SecondsSchedule
 from carillon.schedule.walk import HOUR, go_date, walk
 
@@ -90,6 +91,13 @@ class WallClock(SecondsSchedule):
         offset = block.offsets[index]
         calm = block.sure_by_day[index] <= after >= block.sure_by_month[index] and through < block.calm_until[index]
         return offset if calm else None
+
+    def rhythm(self, due: int) -> Rhythm | None:
+        """Tell the calm time in which a due second lies: from there on the chain is civil arithmetic."""
+        block = self.offsets.block(due)
+        index = bisect_right(block.starts, due) - 1
+        since = max(block.sure_by_day[index], block.sure_by_month[index])
+        return civil_rhythm(self.pattern, block.offsets[index], since, block.calm_until[index] - 1)
 
     def strides(self, after: int, through: int) -> Iterator[tuple[int, int, int, int]]:
         """Follow the chain through (after, through] in strides within which it is civil arithmetic.

@@ -7,10 +7,11 @@ out by the day, not by the opening: `* * * * *` for a minute is one span a year,
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from carillon.schedule.closedday import cut_by_day
 from carillon.schedule.errors import ScheduleError, quoted
 from carillon.schedule.pattern import CivilPattern
 from carillon.schedule.runonce import RunOnce
-from carillon.schedule.seconds import DAY
+from carillon.schedule.seconds import DAY, FIRST_DAY, LAST_DAY
 from carillon.schedule.wallclock import WallClock
 
 LONGEST = 366 * DAY
@@ -18,6 +19,9 @@ NEAR = 2 * 24 * 60
 """Openings that are looked at around a change of the clocks: one a minute. More of them run into each other anyway."""
 MOST_A_DAY = 24
 """How often a day a window may open and close."""
+_AROUND = 4
+"""Days around a change of the clocks that are worked out opening by opening: no offset, gap or overlap reaches over."""
+_Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,65 @@ class Opening:
     """Seconds."""
     of_day: tuple[tuple[int, int], ...] = field(compare=False)
     """Runs of openings within a day, none of them over before the next: civil seconds of the first and the last."""
+    _repeated: dict[tuple[int, int], _Spans] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """By offset, and by which of four days in a row open: what is closed of the third."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it may go on for days."""
+        first, last = self.of_day[0][0], self.of_day[-1][1]
+        return self.duration > DAY or (len(self.of_day) == 1 and last + self.duration >= first + DAY)
+
+    def by_day(self, first: int, last: int) -> list[_Spans]:
+        """Tell what of each day of UTC from `first` to `last` it closes, from the day's beginning, ascending.
+
+        Equal days are told by the same object.
+        """
+        if self.duration > DAY:
+            return self._exactly(first, last)
+        found: list[_Spans] = []
+        day = first
+        for block, index in self.starts.offsets.transitions((first - _AROUND) * DAY, (last + _AROUND + 1) * DAY):
+            change = block.starts[index] // DAY
+            calm, near = min(change - _AROUND - 1, last), min(change + _AROUND, last)
+            if day <= calm:
+                found += self._repeating(day, calm)
+                day = calm + 1
+            if day <= near:
+                found += self._exactly(day, near)
+                day = near + 1
+        if day <= last:
+            found += self._repeating(day, last)
+        return found
+
+    def _exactly(self, first: int, last: int) -> list[_Spans]:
+        """Tell it opening by opening."""
+        reach = max(DAY, self.duration) + 3 * DAY
+        cut = cut_by_day(self.between(first * DAY - reach, last * DAY + DAY - 1), first, last)
+        return [tuple(cut.get(day, ())) for day in range(first, last + 1)]
+
+    def _repeating(self, first: int, last: int) -> list[_Spans]:
+        """Tell it for days around which the clocks do not change: it depends on which civil days open, nothing else."""
+        offset, days = self.starts.offsets.at(first * DAY), self.starts.pattern.days
+        if days.every_day and first - 2 >= FIRST_DAY and last + 1 <= LAST_DAY:
+            return [self._repeat(offset, 0b1111)] * (last - first + 1)
+        opens = [days.matches(day) for day in range(first - 2, last + 2)]
+        return [
+            self._repeat(offset, opens[n] | opens[n + 1] << 1 | opens[n + 2] << 2 | opens[n + 3] << 3)
+            for n in range(last - first + 1)
+        ]
+
+    def _repeat(self, offset: int, opens: int) -> _Spans:
+        found = self._repeated.get((offset, opens))
+        if found is None:
+            spans = [
+                (midnight + opening, midnight + final + self.duration)
+                for place, midnight in enumerate(range(-2 * DAY - offset, 2 * DAY - offset, DAY))
+                if opens >> place & 1
+                for opening, final in self.of_day
+            ]
+            found = self._repeated[offset, opens] = tuple(cut_by_day(spans, 0, 0).get(0, ()))
+        return found
 
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """List the spans [start, end) that begin with an opening in [first, last], ascending, not touching; seconds."""

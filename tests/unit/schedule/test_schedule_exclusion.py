@@ -9,7 +9,7 @@ from carillon.schedule import (
     Piece,
     ScheduleError,
     closed,
-    exclude_date,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     inside,
@@ -61,12 +61,12 @@ def told(pieces: list[Piece], after: str, through: str) -> list[tuple[str, str, 
 )
 def test_a_date_is_a_day_of_the_zone(date: str, zone: str, spans: list[tuple[str, str]], why: str) -> None:
     around = moment(date + "T00:00Z")
-    found = told([exclude_date(date, ZoneInfo(zone))], *(str(around + timedelta(days=n)) for n in (-3, 4)))
+    found = told([exclude_dates([date], ZoneInfo(zone))], *(str(around + timedelta(days=n)) for n in (-3, 4)))
     assert found == [(start, end, f"date {date}") for start, end in spans], why
 
 
 def test_spans_are_half_open() -> None:
-    day = closed([exclude_date("2026-12-24", PARIS)])
+    day = closed([exclude_dates(["2026-12-24"], PARIS)])
     start, end = moment("2026-12-24T00:00+01:00"), moment("2026-12-25T00:00+01:00")
     (span,) = day.spans(start - SECOND, start)
     assert (span.start, span.end) == (start, end)
@@ -121,7 +121,7 @@ def test_unknown_places_are_refused_with_the_nearest(country: str, subdivision: 
 @pytest.mark.parametrize("text", ["", "24.12.2026", "2026-12-32", "2026-02-29", "20261224", "2026-W52-4", "0000-01-01"])
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ScheduleError, match="write a day as in 2026-12-24"):
-        exclude_date(text, PARIS)
+        exclude_dates([text], PARIS)
 
 
 def test_a_window_opens_when_its_cron_says() -> None:
@@ -191,7 +191,7 @@ def test_a_long_cron_does_not_flood_the_reason() -> None:
 
 
 def test_what_began_first_is_the_reason() -> None:
-    pieces = [exclude_window("0 8 * * *", 600, "Europe/Paris", ""), exclude_date("2026-12-24", PARIS)]
+    pieces = [exclude_window("0 8 * * *", 600, "Europe/Paris", ""), exclude_dates(["2026-12-24"], PARIS)]
     span = closed(pieces).at(moment("2026-12-24T08:05+01:00"))
     assert span is not None
     assert span.reason == "date 2026-12-24"
@@ -200,7 +200,7 @@ def test_what_began_first_is_the_reason() -> None:
 def test_equal_pieces_make_one_closed_time_that_is_shared() -> None:
     def make() -> list[Piece]:
         exclude_window.cache_clear()
-        return [exclude_date("2026-12-24", PARIS), exclude_window("0 8 * * *", 60, None, "")]
+        return [exclude_dates(["2026-12-24"], PARIS), exclude_window("0 8 * * *", 60, None, "")]
 
     first, second = closed(make()), closed([*make(), *make()])
     assert first is second
@@ -227,7 +227,7 @@ def test_the_ends_of_the_calendar_are_no_trouble_to_exclusions(instant: datetime
     pieces = [
         exclude_holidays("FR", None, ZoneInfo(zone)),
         exclude_window("0 12 * * *", 36_000, zone, ""),
-        *(exclude_date(text, ZoneInfo(zone)) for text in ("0001-01-01", "9999-12-31")),
+        *(exclude_dates([text], ZoneInfo(zone)) for text in ("0001-01-01", "9999-12-31")),
     ]
     shut = closed(pieces)
     assert len(shut.spans(early, late)) <= 8

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.schedule import closed, exclude_date, offset_seconds, outside, parse_at, parse_cron, start_of
+from carillon.schedule import closed, exclude_dates, offset_seconds, outside, parse_at, parse_cron, start_of
 
 DUE = datetime(2026, 3, 1, 3, tzinfo=UTC)
 CASES = [("files/clear", 300, 187), ("files/clear/monthly", 300, 267), ("", 86_400, 1_463)]
@@ -76,7 +76,7 @@ def test_the_last_due_time_has_the_whole_limit_and_what_is_excluded_is_not_next(
     assert start_of(parse_at("2026-03-01T03:00:00Z"), "x", DUE, 5_000) == DUE + timedelta(
         seconds=offset_seconds("x", DUE, 5_000)
     )
-    hourly = outside(parse_cron("@hourly"), closed([exclude_date("2026-03-02", ZoneInfo("UTC"))]))
+    hourly = outside(parse_cron("@hourly"), closed([exclude_dates(["2026-03-02"], ZoneInfo("UTC"))]))
     last = datetime(2026, 3, 1, 23, tzinfo=UTC)
     starts = [start_of(hourly, str(number), last, 80_000) for number in range(99)]
     assert max(starts) > last + timedelta(hours=1)

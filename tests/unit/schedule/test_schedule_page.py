@@ -16,7 +16,7 @@ from carillon.schedule import (
     ScheduleError,
     bounded,
     closed,
-    exclude_date,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     load_zone,
@@ -84,7 +84,7 @@ class Example:
         return closed(
             [
                 *(exclude_holidays(it["country"], it.get("subdivision"), zone) for it in exclude.get("holidays", [])),
-                *(exclude_date(text, zone) for text in exclude.get("dates", [])),
+                *(exclude_dates([text], zone) for text in exclude.get("dates", [])),
                 *(
                     exclude_window(it["cron"], it["durationSeconds"], it.get("timeZone"), HASH_KEY)
                     for it in exclude.get("windows", [])

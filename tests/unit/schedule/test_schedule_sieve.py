@@ -18,7 +18,8 @@ from carillon.schedule import (
     Schedule,
     bounded,
     closed,
-    exclude_date,
+    closedtime,
+    exclude_dates,
     exclude_holidays,
     exclude_window,
     inside,
@@ -88,7 +89,7 @@ def draw_pieces(rng: random.Random, near: datetime) -> tuple[list[Piece], list[T
             tests.append(holiday_test(country, zone))
         elif kind < 0.6:
             day = (near + timedelta(days=rng.randint(-2, 9))).date()
-            pieces.append(exclude_date(day.isoformat(), ZoneInfo(zone)))
+            pieces.append(exclude_dates([day.isoformat()], ZoneInfo(zone)))
             tests.append(date_test(day, zone))
         else:
             zone = rng.choice(SOUND)
@@ -176,7 +177,7 @@ def test_spans_are_sorted_and_hold_exactly_what_is_closed(seed: int) -> None:
 
 def test_every_goes_on_counting_through_closed_times() -> None:
     start = datetime(2026, 12, 23, 20, tzinfo=UTC)
-    left = outside(parse_cron("@every 7h"), closed([exclude_date("2026-12-24", ZoneInfo("UTC"))]))
+    left = outside(parse_cron("@every 7h"), closed([exclude_dates(["2026-12-24"], ZoneInfo("UTC"))]))
     expected = [start + timedelta(hours=hours) for hours in (28, 35)]
     assert left.upcoming(start, 2) == expected
     assert left.anchored(start).upcoming(start + timedelta(hours=1), 2) == expected
@@ -196,13 +197,69 @@ def test_a_schedule_that_is_always_closed_is_given_up_in_bounded_time() -> None:
     assert seconds_of(lambda: never.next_after(start)) < 0.05
 
 
+HALF_HOURS = [exclude_window(f"0,30 {hours} * * *", 1, None, "") for hours in ("0-7", "8-15", "16-23")]
+"""48 openings a day, of a second each: all due times of every half hour are closed, and nearly all the day is open."""
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("0,30 * * * *", None),
+        ("0,30 1-22 * * *", "Asia/Kolkata"),
+        ("30 0 0-23 * * *", "Asia/Tokyo"),
+        ("30 * * * *", "Europe/Paris"),
+        ("@every 30m", None),
+        ("R/2020-01-01T00:00:00Z/PT90M", None),
+    ],
+)
+def test_due_times_that_fall_into_moments_are_searched_by_the_day(text: str, zone: str | None) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    schedule = parse_interval(text) if text.startswith("R") else parse_cron(text, time_zone=zone)
+    schedule, shut = schedule.anchored(start), closed(HALF_HOURS)
+    left, taken = outside(schedule, shut), inside(schedule, shut)
+    end = start + timedelta(days=365)
+    offset = text.startswith("30 0")  # half a minute after the moments: never closed
+    empty, full = (taken, left) if offset else (left, taken)
+    assert empty.next_after(start) is None
+    assert full.next_after(start) == schedule.next_after(start)
+    assert empty.count(start, end) == 0
+    assert full.count(start, end) == schedule.count(start, end) > 5_000
+    assert empty.newest(start, end, 3) == []
+    assert seconds_of(partial(empty.next_after, start + timedelta(days=3))) < 0.002
+    assert seconds_of(partial(full.count, start, end)) < 0.005
+
+
+def test_a_gap_years_ahead_is_found_to_the_second() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    others = [exclude_window(f"0,30 {hours} * 1-11 *", 1, None, "") for hours in ("0-7", "8-15", "16-23")]
+    rest = [exclude_window("0 0 1 12 *", 31 * 86_400 - 1_800, None, "")]
+    left = outside(parse_cron("0,30 * * * *"), closed([*others, *rest]))
+    assert left.upcoming(start, 2) == [datetime(year, 12, 31, 23, 30, tzinfo=UTC) for year in (2026, 2027)]
+    far = outside(parse_cron("30 23 31 12 *"), closed([*others, *rest]))
+    assert far.next_after(start) == datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+
+
+def test_what_is_kept_is_bounded_and_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closedtime, "MOST_KEPT", 1_000)
+    first = closed([*HALF_HOURS, exclude_dates(["2026-02-03"], ZoneInfo("UTC"))])
+    span = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
+    before = first.joined(*span)
+    for second in range(10):
+        windows = [exclude_window(f"{second} 0,{minute} 0-11 */3 * *", 5, None, "") for minute in (20, 40)]
+        closed(windows).joined(*span)
+        assert closedtime.KEPT.spans <= 1_000
+    assert not first._days
+    assert first.joined(*span) == before
+    assert first._days
+
+
 def test_what_lies_years_ahead_and_open_is_found() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     far = parse_at("2060-01-01T00:00:00Z")
-    shut = closed([exclude_date("2026-12-24", ZoneInfo("UTC"))])
+    shut = closed([exclude_dates(["2026-12-24"], ZoneInfo("UTC"))])
     assert outside(far, shut).next_after(start) == datetime(2060, 1, 1, tzinfo=UTC)
     assert inside(far, shut).next_after(start) is None
-    assert outside(far, closed([exclude_date("2060-01-01", ZoneInfo("UTC"))])).next_after(start) is None
+    assert outside(far, closed([exclude_dates(["2060-01-01"], ZoneInfo("UTC"))])).next_after(start) is None
 
 
 def seconds_of(action: Callable[[], object], turns: int = 5) -> float:
