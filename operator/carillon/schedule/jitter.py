@@ -7,7 +7,7 @@ is not moved, and neither is the order of starts.
 import hashlib
 from datetime import datetime, timedelta
 
-from carillon.schedule.exclusion import Closed
+from carillon.schedule.closedtime import Closed
 from carillon.schedule.protocol import Schedule
 from carillon.schedule.seconds import EPOCH, to_seconds
 
