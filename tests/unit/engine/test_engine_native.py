@@ -127,7 +127,7 @@ class TestKeeping:
         sim.apply(HOURLY, backend=NATIVE)
         before = cron_job(sim)
         assert before is not None
-        sim.cluster.patch_cron_job(NAME, change)
+        sim.cluster.merge_patch(CRON_JOBS, NAME, change)
         sim.work()
         after = cron_job(sim)
         assert after is not None
@@ -140,7 +140,7 @@ class TestKeeping:
         before = cron_job(sim)
         assert before is not None
         sim.crash()
-        sim.cluster.patch_cron_job(NAME, {"spec": {"startingDeadlineSeconds": 7}})
+        sim.cluster.merge_patch(CRON_JOBS, NAME, {"spec": {"startingDeadlineSeconds": 7}})
         sim.restart()
         sim.settle()
         assert (cron_job(sim) or {})["spec"] == before["spec"]
@@ -150,7 +150,7 @@ class TestKeeping:
         sim = Simulation()
         sim.apply(HOURLY, backend=NATIVE)
         theirs = {"labels": {"team": "files"}, "annotations": {"tool/tracks": "it"}, "finalizers": ["tool/holds"]}
-        sim.cluster.patch_cron_job(NAME, {"metadata": theirs, "spec": {"suspend": True}})
+        sim.cluster.merge_patch(CRON_JOBS, NAME, {"metadata": theirs, "spec": {"suspend": True}})
         sim.work()
         made = cron_job(sim)
         assert made is not None
