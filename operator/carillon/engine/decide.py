@@ -13,6 +13,7 @@ from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
+from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
 from carillon.engine.due import Due, Resolution, nothing, pass_over, resolve
 from carillon.engine.history import Current, dated, unrecorded
@@ -34,7 +35,7 @@ from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
-from carillon.engine.starting import AUTO_START, is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
@@ -92,7 +93,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
 
 def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
     """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
-    strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
+    strays = nativeruns.believed(None, [run for run in snapshot.runs if not run.owner_uid and not run.deleting])
     jobs = jobs_of(strays, snapshot.jobs)
     draft.statuses = {run.uid: run.status for run in strays}
     waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in jobs)]
@@ -109,11 +110,11 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
 
 def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
     observations = snapshot.observations
-    runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
+    runs = nativeruns.believed(definition, [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)])
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
     records = nativeruns.record(definition, snapshot.jobs, runs, observations)
     runs = nativeruns.presumed(definition, runs, snapshot.jobs)
-    all_jobs = nativeruns.matched(snapshot.jobs, runs)
+    all_jobs = nativeruns.matched(definition, snapshot.jobs, runs)
     jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
@@ -181,7 +182,9 @@ def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, Jo
     return [
         run
         for run in runs
-        if not (run.finished or run.deleting) and statuses[run.uid].phase in phases and not is_patient(run, definition)
+        if not (run.finished or run.deleting or run.native_job is not None)
+        and statuses[run.uid].phase in phases
+        and not is_patient(run, definition)
     ]
 
 
@@ -265,7 +268,7 @@ def _auto_start(definition: Definition, runs: Sequence[Run], draft: _Draft, now:
     if name is not None or definition.spec is None or not definition.spec.auto_start:
         return name
     name = names.auto_start_run(definition.key.name, definition.uid)
-    if any(run.name == name and run.owner_uid == definition.uid for run in runs):
+    if any(is_auto_start(definition, run) for run in runs):
         return name
     if definition.invalid or definition.suspended:
         return None

@@ -23,11 +23,30 @@ from carillon.engine.starting import started
 REPLACED = "Replaced"
 
 
-def matched(jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:
-    """Give each native Job the run that is its record; one that has none yet stands for itself."""
+def believed(definition: Definition | None, runs: Sequence[Run]) -> list[Run]:
+    """Take a run for the record of a native Job only where it is the definition's: anybody can annotate a run.
+
+    A person's run loses the annotation when it is adopted (`build.adoption_patch`).
+    """
+    return [
+        run
+        if run.native_job is None or (definition is not None and run.owner_uid == definition.uid)
+        else replace(run, native_job=None)
+        for run in runs
+    ]
+
+
+def matched(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:
+    """Give each native Job the run that is its record; one that has none yet stands for itself.
+
+    The Job of another definition is nobody's here, whatever a run says.
+    """
     by_job = {run.native_job.uid: run.uid for run in runs if run.native_job is not None}
     return tuple(
-        replace(job, run_uid=by_job.get(job.uid) or job.run_uid or job.uid) if job.native_of else job for job in jobs
+        replace(job, run_uid=(job.native_of == definition.uid and by_job.get(job.uid)) or job.run_uid or job.uid)
+        if job.native_of
+        else job
+        for job in jobs
     )
 
 
@@ -37,7 +56,7 @@ def presumed(definition: Definition, runs: Sequence[Run], jobs: Sequence[Job]) -
     A Job that is gone before its run's record says that there was one is not made a second time. With the policy
     Replace the CronJob controller deletes the active Job before it makes the next one.
     """
-    present = {job.uid: job for job in jobs}
+    present = {job.uid: job for job in jobs if job.native_of == definition.uid}
     newest = max((job.created for job in jobs if job.native_of == definition.uid), default=None)
     replacing = definition.spec is not None and definition.spec.concurrency.policy is ConcurrencyPolicy.REPLACE
     found = []

@@ -77,7 +77,7 @@ def _finished(status: JobRunStatus, job: Job, timeout_seconds: int | None, obser
 def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
     step = run.status.steps[0]
     if step.job_uid not in observations.absent_jobs:
-        return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid))
+        return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid, run.uid))
     if step.job_uid not in observations.pods:
         return Progress(run.status, look_up=InspectPods(step.job_uid))
     if not pods_are_gone(step.job_uid, observations):

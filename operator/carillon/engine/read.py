@@ -1,5 +1,6 @@
 """Kubernetes' JSON in, frozen values out. What is wrong with a definition is said in words, and stops no other."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -21,6 +22,8 @@ Object = Mapping[str, Any]
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 NATIVE_DUE_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """On the Jobs of the CronJob controller, since Kubernetes 1.28: the due time, in the CronJob's time zone."""
+_NATIVE_JOB = re.compile(r"([a-z0-9][a-z0-9.-]{0,62})/([A-Za-z0-9-]{1,36})")
+"""Name and UID of a Job: both go into requests, and into fields of these lengths."""
 
 
 def instant(text: str) -> datetime:
@@ -135,8 +138,8 @@ def read_run(raw: Object) -> Run:
 
 
 def _native_job(metadata: Object) -> NativeJob | None:
-    name, _, uid = (metadata.get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION, "").partition("/")
-    return NativeJob(name, uid) if name and uid else None
+    found = _NATIVE_JOB.fullmatch((metadata.get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION, ""))
+    return NativeJob(*found.groups()) if found is not None else None
 
 
 def read_job(raw: Object) -> Job:

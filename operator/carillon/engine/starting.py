@@ -7,6 +7,7 @@ from carillon.api.base import rfc3339
 from carillon.api.jobrun import JobRunStatus, Phase, StepStatus, TriggerType
 from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
+from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Observations, Run
@@ -17,8 +18,6 @@ STEP = "main"
 """Name of the only step of a run that has one Job."""
 WAITING = "WaitingForSlot"
 """The reason of a run whose turn has not come: its place in the queue is its record."""
-AUTO_START = "autoStart"
-"""The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
 REFUSED_TOO_LONG = timedelta(minutes=15)
 """A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
 MESSAGE_LENGTH = 4096
@@ -114,8 +113,7 @@ def is_missed(run: Run, definition: Definition) -> bool:
 
 def is_patient(run: Run, definition: Definition) -> bool:
     """Whether the run waits for a slot, even under Forbid, and lets every other run go first."""
-    trigger = run.spec.trigger
-    return trigger.name == AUTO_START or trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
+    return is_auto_start(definition, run) or run.spec.trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
 
 
 def _job_name(run: Run, observations: Observations) -> str:

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from carillon.api.scheduledjob import ScheduledJobStatus
+from carillon.engine import names
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.model import Definition, Job, PodReport, Refusal, Run, TemplateCheck
 from tests.unit.engine.builders import (
+    DEFINITION_UID,
     HOURLY,
     NAME,
     Body,
@@ -87,7 +89,9 @@ class TestStatusColumn:
     """The first that holds of Invalid, Running, Queued, Disabled, Overdue, the last outcome, Waiting."""
 
     RAN = a_run("12:00", "Failed", ended="12:01")
-    QUEUED = a_run(name="q", phase="Queued", trigger="autoStart", created="12:05")
+    QUEUED = a_run(
+        name=names.auto_start_run(NAME, DEFINITION_UID), phase="Queued", trigger="autoStart", created="12:05"
+    )
 
     def shown(self, *things: Run | Job, invalid: bool = False, **rest: Any) -> str:
         cron = "61 * * * *" if invalid else HOURLY
