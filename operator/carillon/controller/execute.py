@@ -195,7 +195,7 @@ class Executor:
                 raise
             raw = await self._client.get(JOB_RUNS, key.namespace, action.name)
             if not self._same_run(raw, action.body):
-                self._store.notes(key).taken_runs.add(action.name)
+                self._note_taken(key, self._store.notes(key).taken_runs, action.name)
                 self._tell_taken(key, "JobRun", action.name)
         self._store.put_run(raw)
 
@@ -225,7 +225,7 @@ class Executor:
             if error.already_exists:
                 raw = await self._client.get(JOBS, key.namespace, action.name)
                 if controller_uid(raw, "JobRun") != action.run_uid:
-                    notes.taken_jobs.add(action.name)
+                    self._note_taken(key, notes.taken_jobs, action.name)
                     self._tell_taken(key, "Job", action.name)
                     return
             elif error.invalid or error.status == 400:
@@ -337,6 +337,11 @@ class Executor:
         if action.outcome is not None:
             self._metrics.finished(*action.outcome)
 
+    def _note_taken(self, key: Key, taken: set[str], name: str) -> None:
+        taken.add(name)
+        notes = self._store.notes(key)
+        notes.names_taken_at = notes.names_taken_at or self._clock()
+
     def _tell_taken(self, key: Key, kind: str, name: str) -> None:
         definition = self._store.snapshot(key).definition
         if definition is not None:
@@ -344,7 +349,7 @@ class Executor:
                 regarding=_reference("ScheduledJob", key.namespace, key.name, definition.uid),
                 type="Warning",
                 reason="NameTaken",
-                message=f"{kind} {name} exists and belongs to somebody else; a hashed name is used",
+                message=f"{kind} {name} exists and belongs to somebody else; another name is tried",
             )
 
 

@@ -49,6 +49,7 @@ class Notes:
     template_checked_at: datetime | None = None
     taken_runs: set[str] = field(default_factory=set)
     taken_jobs: set[str] = field(default_factory=set)
+    names_taken_at: datetime | None = None
     absent_jobs: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
     unwatched_jobs: set[str] = field(default_factory=set)

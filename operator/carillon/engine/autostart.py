@@ -12,5 +12,5 @@ def is_auto_start(definition: Definition, run: Run) -> bool:
     return (
         run.spec.trigger.name == AUTO_START
         and run.owner_uid == definition.uid
-        and run.name == names.auto_start_run(definition.key.name, definition.uid)
+        and run.name in names.auto_start_runs(definition.key.name, definition.uid)
     )

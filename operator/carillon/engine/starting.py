@@ -18,6 +18,7 @@ STEP = "main"
 """Name of the only step of a run that has one Job."""
 WAITING = "WaitingForSlot"
 """The reason of a run whose turn has not come: its place in the queue is its record."""
+NAME_TAKEN = "NameTaken"
 REFUSED_TOO_LONG = timedelta(minutes=15)
 """A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
 MESSAGE_LENGTH = 4096
@@ -68,10 +69,15 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         if not patient:
             slots.holders[run.uid] = run.name
         return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
+    candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
+    name = names.free(candidates, observations.taken_jobs)
+    if name is None:
+        listed = ", ".join(candidates)
+        message = f"somebody else has Jobs of all names that its Job may have; delete them and run it again: {listed}"
+        return Start(status=_ended(run, Phase.FAILED, NAME_TAKEN, message, now))
     slots.holders[run.uid] = run.name
     if missed:
         slots.catching_up.add(run.uid)
-    name = _job_name(run, observations)
     create = CreateJob(
         run_uid=run.uid,
         name=name,
@@ -114,11 +120,6 @@ def is_missed(run: Run, definition: Definition) -> bool:
 def is_patient(run: Run, definition: Definition) -> bool:
     """Whether the run waits for a slot, even under Forbid, and lets every other run go first."""
     return is_auto_start(definition, run) or run.spec.trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
-
-
-def _job_name(run: Run, observations: Observations) -> str:
-    candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
-    return next((name for name in candidates if name not in observations.taken_jobs), candidates[-1])
 
 
 def _wait(

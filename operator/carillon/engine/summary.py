@@ -22,6 +22,7 @@ from carillon.engine.history import Current, backfills, execution, let_go, recor
 from carillon.engine.model import Definition, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
+from carillon.engine.starting import NAME_TAKEN
 from carillon.engine.triggers import anchored, expected_start
 
 NEXT_EXECUTIONS = 5
@@ -38,6 +39,7 @@ def summarise(
     resolution: Resolution,
     suspended_since: datetime | None,
     auto_start_run: str | None,
+    stalled: str,
     observations: Observations,
     backend: Native,
     now: datetime,
@@ -50,7 +52,7 @@ def summarise(
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
     overdue = _overdue(definition, resolution, unfinished, now)
-    conditions = _conditions(definition, last, overdue, observations, backend, now)
+    conditions = _conditions(definition, last, overdue, stalled, observations, backend, now)
     nobody_fires = definition.suspended or definition.invalid or backend.refusal is not None
     upcoming = () if nobody_fires else _next(definition, resolution.watermarks, now)
     return ScheduledJobStatus(
@@ -151,6 +153,7 @@ def _conditions(
     definition: Definition,
     last: Execution | None,
     overdue: datetime | None,
+    stalled: str,
     observations: Observations,
     backend: Native,
     now: datetime,
@@ -170,6 +173,8 @@ def _conditions(
         wanted += [("Ready", "False", TEMPLATE_REFUSED, verdict), ("Stalled", "True", TEMPLATE_REFUSED, verdict)]
     else:
         wanted.append(("Ready", "True", ACCEPTED, "the definition is accepted"))
+    if stalled and not any(kind == "Stalled" for kind, *_ in wanted):
+        wanted.append(("Stalled", "True", NAME_TAKEN, stalled))
     if last is not None and last.phase in _OUTCOMES:
         succeeded = last.phase == Phase.SUCCEEDED
         text = f"{last.run}: {last.message}" if last.message else last.run

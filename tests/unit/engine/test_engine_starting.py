@@ -200,7 +200,7 @@ class TestJobRefused:
 class TestAutoStart:
     """One run per UID; a suspended definition makes it at its first resume."""
 
-    NAME = names.auto_start_run(NAME, DEFINITION_UID)
+    NAME = names.auto_start_runs(NAME, DEFINITION_UID)[0]
 
     @staticmethod
     def created(**definition: Any) -> list[str]:

@@ -90,7 +90,7 @@ class TestStatusColumn:
 
     RAN = a_run("12:00", "Failed", ended="12:01")
     QUEUED = a_run(
-        name=names.auto_start_run(NAME, DEFINITION_UID), phase="Queued", trigger="autoStart", created="12:05"
+        name=names.auto_start_runs(NAME, DEFINITION_UID)[0], phase="Queued", trigger="autoStart", created="12:05"
     )
 
     def shown(self, *things: Run | Job, invalid: bool = False, **rest: Any) -> str:
