@@ -136,7 +136,7 @@ class Reconciler:
                 break
             await self._carry_out_all(key, plan, futile=futile)
             tried = plan.first
-        log.warning("not settled", key=str(key), rounds=ROUNDS, actions=[type(a).__name__ for a in plan.actions])
+        log.warning("not settled", key=str(key), actions=[type(a).__name__ for a in plan.actions])
         self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
         return False
 
