@@ -10,6 +10,7 @@ from carillon.engine import build, names
 from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
+from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateJob
 from carillon.engine.triggers import expected_start
@@ -21,8 +22,6 @@ WAITING = "WaitingForSlot"
 NAME_TAKEN = "NameTaken"
 REFUSED_TOO_LONG = timedelta(minutes=15)
 """A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
-MESSAGE_LENGTH = 4096
-"""Of a run's message, in characters; the CRD refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _wait(
         if deadline_seconds is not None:
             moments.append(due + timedelta(seconds=deadline_seconds + 1))
     waiting = run.status.model_copy(
-        update={"phase": Phase.QUEUED.value, "reason": reason, "message": message[:MESSAGE_LENGTH]}
+        update={"phase": Phase.QUEUED.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
     )
     return Start(status=waiting, replace=replace, wake_at=min((m for m in moments if m > now), default=None))
 
@@ -152,7 +151,12 @@ def skipped(run: Run, reason: str, message: str, *, now: datetime) -> JobRunStat
 
 
 def _ended(run: Run, phase: Phase, reason: str, message: str, now: datetime) -> JobRunStatus:
-    update = {"phase": phase.value, "reason": reason, "message": message[:MESSAGE_LENGTH], "completion_time": now}
+    update = {
+        "phase": phase.value,
+        "reason": reason,
+        "message": beginning(message, MESSAGE_BYTES),
+        "completion_time": now,
+    }
     return run.status.model_copy(update=update)
 
 
