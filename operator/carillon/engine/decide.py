@@ -157,6 +157,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     status = summarise(
         definition,
         currents=currents,
+        jobs=snapshot.jobs,
         active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,

@@ -18,8 +18,8 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine.due import MISSED_AFTER, Resolution
-from carillon.engine.history import Current, backfills, execution, let_go, record, unrecorded
-from carillon.engine.model import Definition, Observations
+from carillon.engine.history import Current, backfills, caught_up, execution, let_go, record, unrecorded
+from carillon.engine.model import Definition, Job, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
 from carillon.engine.starting import NAME_TAKEN
@@ -35,6 +35,7 @@ def summarise(
     definition: Definition,
     *,
     currents: Sequence[Current],
+    jobs: Sequence[Job],
     active: int,
     resolution: Resolution,
     suspended_since: datetime | None,
@@ -45,7 +46,7 @@ def summarise(
     now: datetime,
 ) -> ScheduledJobStatus:
     """Build the status that the definition should have; equal to the present one when nothing changed."""
-    old = definition.status
+    old = caught_up(definition.status, jobs)
     finished = [c for c in currents if c.phase.finished]
     counted, history, recorded_through = record(old, unrecorded(old, currents), now)
     last = _last_execution(old, currents)
