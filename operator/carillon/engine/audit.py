@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +14,13 @@ from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.skips import SKIP_LINES, schedule_of
 from carillon.engine.starting import WAITING
-from carillon.engine.triggers import bound, bound_to, names_instant, opens_again, starts_at
+from carillon.engine.triggers import bound, bound_to, expected_start, names_instant, opens_again, starts_at
 
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
 """A run that has no Job this long after it was made is stuck."""
+WAITS_AT_MOST = timedelta(days=1)
+"""A run that waits for a slot longer than this is stuck: what holds the slot hardly ends by itself."""
 CROWDED = 10
 """As many due times in one minute are worth telling."""
 
@@ -47,10 +49,10 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
     findings: list[Finding] = []
     for definition in definitions:
         findings += _definition(definition, by_key.get(definition.key, []), now)
-    uids = {d.uid for d in definitions}
+    by_uid = {definition.uid: definition for definition in definitions}
     run_uids = {run.uid for run in runs}
     for run in runs:
-        findings += _run(run, uids, now)
+        findings += _run(run, by_uid, now)
     findings += [
         Finding(f"Job {job.namespace}/{job.name}", "its JobRun is gone, and it is not finished")
         for job in jobs
@@ -138,17 +140,28 @@ def _recorded_since(definition: Definition, mark: TriggerStatus, now: datetime) 
     return max(moments)
 
 
-def _run(run: Run, definition_uids: set[str], now: datetime) -> list[Finding]:
+def _run(run: Run, definitions: Mapping[str, Definition], now: datetime) -> list[Finding]:
     subject, age = f"JobRun {run.namespace}/{run.name}", now - run.created
     if run.deleting or age <= STUCK_AFTER:
         return []
-    if run.owner_uid and run.owner_uid not in definition_uids:
+    if run.owner_uid and run.owner_uid not in definitions:
         return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
-    if run.phase is Phase.QUEUED and run.status.reason != WAITING:
+    patience = _patience(definitions.get(run.owner_uid), run) if run.status.reason == WAITING else STUCK_AFTER
+    if run.phase is Phase.QUEUED and age > patience:
         return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
+
+
+def _patience(definition: Definition | None, run: Run) -> timedelta:
+    """How long after its creation a run may wait for its slot: a day, or until it is too late for it."""
+    if definition is None or definition.spec is None:
+        return WAITS_AT_MOST
+    start, seconds = expected_start(definition, run), definition.spec.starting_deadline_seconds
+    if start is None or seconds is None:
+        return WAITS_AT_MOST
+    return min(WAITS_AT_MOST, start + timedelta(seconds=seconds) + STUCK_AFTER - run.created)
 
 
 def _ago(span: timedelta) -> str:

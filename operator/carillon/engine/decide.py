@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
-from carillon.engine.due import Due, Resolution, nothing, pass_over, resolve, with_skips
+from carillon.engine.due import MISSED_AFTER, Due, Resolution, nothing, pass_over, resolve, with_skips
 from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
 from carillon.engine.plan import (
@@ -136,7 +137,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.wakes.append(second(now) + NAMES_RECHECK)
     busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
     resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, observations, now)
-    draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
+    draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
     if resolution.fire:
         backend = replace(backend, condition=None)  # the backend does not change before these have their runs
 
@@ -347,7 +348,7 @@ def _free_name(definition: Definition, due: Due, observations: Observations) -> 
     return names.free(candidates, observations.taken_runs)
 
 
-def _create_run(definition: Definition, due: Due, observations: Observations) -> CreateRun:
+def _create_run(definition: Definition, due: Due, observations: Observations, now: datetime) -> CreateRun:
     name = _free_name(definition, due, observations)
     assert name is not None
     body = build.run_body(
@@ -357,6 +358,8 @@ def _create_run(definition: Definition, due: Due, observations: Observations) ->
         trigger_name=due.triggers[0],
         scheduled_time=due.instant,
     )
+    if now - due.starts_at >= MISSED_AFTER:
+        body["metadata"]["annotations"] = {keys.CATCH_UP_ANNOTATION: "true"}
     return CreateRun(name, body)
 
 

@@ -134,6 +134,7 @@ def read_run(raw: Object) -> Run:
         spec=JobRunSpec.model_validate(raw["spec"]),
         status=status,
         native_job=_native_job(metadata),
+        missed=(metadata.get("annotations") or {}).get(keys.CATCH_UP_ANNOTATION) == "true",
     )
 
 

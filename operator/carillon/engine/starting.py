@@ -109,11 +109,14 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
 
 
 def is_missed(run: Run, definition: Definition) -> bool:
-    """Whether the run catches up on a due time that nobody was there to fire, and takes its turn (catchUp All)."""
+    """Whether the run catches up on a due time that nobody was there to fire, and takes its turn (catchUp All).
+
+    As the operator wrote when it made the run. The run's creation would not tell: that is by the API server's clock,
+    and a due time is missed by the operator's.
+    """
     if definition.spec is None or definition.spec.catch_up.policy is not CatchUpPolicy.ALL:
         return False
-    start = expected_start(definition, run)
-    return start is not None and run.created - start > MISSED_AFTER
+    return run.missed and run.spec.trigger.type is TriggerType.PERIODIC
 
 
 def is_patient(run: Run, definition: Definition) -> bool:
