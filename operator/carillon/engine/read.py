@@ -15,6 +15,7 @@ from carillon.api.errors import describe
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
+from carillon.engine.names import JOB_NAME_LENGTH
 from carillon.engine.planning import calendar_problem, plan
 
 Object = Mapping[str, Any]
@@ -147,7 +148,9 @@ def read_job(raw: Object) -> Job:
     """Read a batch/v1 Job."""
     metadata, status = raw["metadata"], raw.get("status") or {}
     labels = metadata.get("labels") or {}
-    native_of, due = labels.get(keys.NATIVE_LABEL, ""), (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
+    # The CronJob controller makes no longer names; with a selector of its own, a Job of somebody else's may have one.
+    native_of = labels.get(keys.NATIVE_LABEL, "") if len(metadata["name"]) <= JOB_NAME_LENGTH else ""
+    due = (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
     finished = next(
         (c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"),
         None,

@@ -9,7 +9,7 @@ from carillon.api import keys
 from carillon.api.jobrun import Phase
 from carillon.engine.read import read_run
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS
-from tests.unit.engine.builders import HOURLY, NAMESPACE
+from tests.unit.engine.builders import HOURLY, KEY, NAMESPACE
 from tests.unit.engine.cluster import Body
 from tests.unit.engine.simulator import Simulation
 
@@ -112,3 +112,26 @@ def test_what_names_no_job_is_not_read(text: str) -> None:
         "annotations": {keys.NATIVE_JOB_ANNOTATION: text},
     }
     assert read_run({"metadata": metadata, "spec": {"scheduledJob": "sweep"}}).native_job is None
+
+
+@pytest.mark.parametrize("length", [63, 64, 253])
+def test_a_job_with_a_name_that_no_field_holds_is_not_native(length: int) -> None:
+    """With a selector of its own a Job may have one, and anybody who may create Jobs can label it."""
+    sim = Simulation()
+    sim.apply(HOURLY, backend="CronJob")
+    uid = sim.cluster.objects[SCHEDULED_JOBS]["sweep"]["metadata"]["uid"]
+    labels = {keys.NATIVE_LABEL: uid, keys.SCHEDULED_JOB_LABEL: "sweep"}
+    job = {
+        "metadata": {
+            "name": "j" * length,
+            "namespace": NAMESPACE,
+            "uid": "uid-long",
+            "creationTimestamp": "2026-03-10T12:00:00Z",
+            "resourceVersion": "9000",
+            "labels": labels,
+        }
+    }
+    assert sim.process is not None
+    sim.process.store.put_job(job)
+    native = [job.native_of for job in sim.process.store.snapshot(KEY).jobs]
+    assert native == ([uid] if length == 63 else [])
