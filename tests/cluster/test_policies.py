@@ -28,6 +28,8 @@ PEOPLE = {
 }
 """Who is bound to which ClusterRoles, built-in ones (they aggregate the chart's) and the chart's own."""
 GRACE_SECONDS = 30.0
+NATIVE_JOB, CATCH_UP = "carillon.dev/native-job", "carillon.dev/catch-up"
+BACKFILL = "carillon.dev/backfill"
 Manifest = dict[str, Any]
 
 
@@ -74,8 +76,14 @@ def scheduled_job(name: str, job_class: str = "User", **metadata: Any) -> Manife
     }
 
 
-def job_run(scheduled_job: str, *, periodic: bool = False, **metadata: Any) -> Manifest:
+def job_run(
+    scheduled_job: str, *, periodic: bool = False, trigger: Manifest | None = None, **metadata: Any
+) -> Manifest:
     spec: Manifest = {"scheduledJob": scheduled_job}
+    if trigger:
+        spec["trigger"] = trigger
+    if trigger and trigger["type"] == "Backfill":
+        spec["scheduledTime"] = "2026-01-01T03:00:00Z"
     if periodic:
         spec |= {"trigger": {"type": "Periodic", "name": "nightly"}, "scheduledTime": "2026-01-01T03:00:00Z"}
     return {
@@ -119,9 +127,18 @@ def install(release: Release, rendered: str) -> None:
         for role in (role.format(release=release.name) for role in roles):
             user = f"--user={release.user(who)}"
             release.kubectl("create", "rolebinding", f"{who}-{role}", f"--clusterrole={role}", user)
+    # No role of the chart changes runs; a cluster's own may.
+    release.kubectl("create", "role", "changer", "--verb=get,patch", "--resource=jobruns.carillon.dev")
+    release.kubectl("create", "rolebinding", "changer", "--role=changer", f"--user={release.user('changer')}")
     for job in (scheduled_job("system", "System"), scheduled_job("user")):
         release.kubectl("create", "--filename=-", input=json.dumps(job))
     until(lambda: aggregated(release), "the built-in roles to aggregate the chart's")
+    for run in (
+        job_run("user", name="plain", annotations={"note": "a"}),
+        job_run("user", name="noted", annotations={NATIVE_JOB: "user-1/0b7a9a34", CATCH_UP: "true"}),
+        job_run("user", trigger={"type": "Backfill"}, name="backfilled", labels={BACKFILL: "b"}),
+    ):
+        release.kubectl("create", "--filename=-", input=json.dumps(run), who="operator")
     until(lambda: enforced(release), "the API server to enforce the policies")
 
 
@@ -160,6 +177,10 @@ def spec(name: str, **fields: Any) -> Act:
 
 def metadata(name: str, **fields: Any) -> Act:
     return patch(name, {"metadata": fields})
+
+
+def run_metadata(name: str, **fields: Any) -> Act:
+    return Act(("patch", "jobrun", name, "--type=merge", "--patch", json.dumps({"metadata": fields})))
 
 
 def delete(name: str) -> Act:
@@ -245,6 +266,29 @@ RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS = [
     refused("editor", "name an owner", create(job_run("user", ownerReferences=owned_by("user"))), "ownerReferences"),
     allowed("operator", "makes a run", create(job_run("user", periodic=True, ownerReferences=owned_by("user")))),
 ]
+NOTES = "the operator's notes"
+SAYS_AUTO_START = {"type": "Manual", "name": "autoStart"}
+WHAT_A_RUN_IS_THE_OPERATOR_SAYS = [
+    *(
+        refused(who, f"note {key} on a run", create(job_run("user", annotations={key: "user-1/0b7a9a34"})), NOTES)
+        for who in ("runner", "administrator")
+        for key in (NATIVE_JOB, CATCH_UP)
+    ),
+    refused("changer", "note a native Job later", run_metadata("plain", annotations={NATIVE_JOB: "a/b"}), NOTES),
+    refused("changer", "note another native Job", run_metadata("noted", annotations={NATIVE_JOB: "a/b"}), NOTES),
+    refused("changer", "forget the native Job", run_metadata("noted", annotations={NATIVE_JOB: None}), NOTES),
+    refused("changer", "forget that it was missed", run_metadata("noted", annotations=None), NOTES),
+    refused("runner", "call it autoStart", create(job_run("user", trigger=SAYS_AUTO_START)), "found autoStart"),
+    refused("runner", "make it of a backfill", create(job_run("user", labels={BACKFILL: "b"})), BACKFILL, "leave it"),
+    refused("changer", "make it of a backfill later", run_metadata("plain", labels={BACKFILL: "b"}), BACKFILL),
+    refused("changer", "move it to another backfill", run_metadata("backfilled", labels={BACKFILL: "c"}), BACKFILL),
+    allowed("runner", "annotates a run", create(job_run("user", annotations={"note": "b"}, labels={"team": "a"}))),
+    allowed("changer", "annotates a run later", run_metadata("noted", annotations={"note": "b"}, labels={"team": "a"})),
+    allowed("runner", "backfills", create(job_run("user", trigger={"type": "Backfill"}, labels={BACKFILL: "b"}))),
+    allowed("operator", "notes a native Job", create(job_run("user", annotations={NATIVE_JOB: "a/b"}))),
+    allowed("operator", "corrects a note", run_metadata("noted", annotations={NATIVE_JOB: None})),
+    allowed("operator", "makes the run of autoStart", create(job_run("user", trigger=SAYS_AUTO_START))),
+]
 ROLES_SEE_RUN_WRITE_AND_CLEAR = [
     refused("viewer", "run a job", create(job_run("user")), BY_ROLE),
     refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
@@ -258,6 +302,7 @@ TABLE = (
     + USER_JOBS_ARE_THEIR_AUTHORS
     + WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS
     + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
+    + WHAT_A_RUN_IS_THE_OPERATOR_SAYS
     + ROLES_SEE_RUN_WRITE_AND_CLEAR
 )
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from carillon.api import keys
 from carillon.api.base import API_VERSION
 from carillon.api.conditions import Condition
 from carillon.controller.metrics import Metrics
@@ -16,8 +17,8 @@ from carillon.controller.native import NativeExecutor
 from carillon.controller.store import Object, Store
 from carillon.engine import build, pods
 from carillon.engine import plan as plans
-from carillon.engine.model import CalendarKey, Key, Refusal, TemplateCheck
-from carillon.engine.read import controller_uid, definition_uid, read_run
+from carillon.engine.model import CalendarKey, Key, PodReport, Refusal, TemplateCheck
+from carillon.engine.read import controller_uid, definition_uid, read_job, read_run
 from carillon.engine.runstatus import status_body
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
@@ -194,7 +195,7 @@ class Executor:
                 raise
             raw = await self._client.get(JOB_RUNS, key.namespace, action.name)
             if not self._same_run(raw, action.body):
-                self._store.notes(key).taken_runs.add(action.name)
+                self._note_taken(key, self._store.notes(key).taken_runs, action.name)
                 self._tell_taken(key, "JobRun", action.name)
         self._store.put_run(raw)
 
@@ -202,11 +203,17 @@ class Executor:
     def _same_run(raw: Object, body: Object) -> bool:
         wanted = body["metadata"]["ownerReferences"][0]["uid"]
         spec, asked = read_run(raw).spec, body["spec"]
-        due = raw["spec"].get("scheduledTime")
+        due, trigger = raw["spec"].get("scheduledTime"), asked["trigger"]
+        record_of, wanted_record_of = (
+            (found["metadata"].get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION) for found in (raw, body)
+        )
         return bool(
             definition_uid(raw) == wanted
             and due == asked.get("scheduledTime")
-            and spec.trigger.type == asked["trigger"]["type"]
+            and spec.trigger.type == trigger["type"]
+            # Of triggers that are due at the same instant any may have given the run its name.
+            and (due is not None or spec.trigger.name == trigger["name"])
+            and record_of == wanted_record_of
         )
 
     async def _create_job(self, key: Key, action: plans.CreateJob) -> None:
@@ -218,7 +225,7 @@ class Executor:
             if error.already_exists:
                 raw = await self._client.get(JOBS, key.namespace, action.name)
                 if controller_uid(raw, "JobRun") != action.run_uid:
-                    notes.taken_jobs.add(action.name)
+                    self._note_taken(key, notes.taken_jobs, action.name)
                     self._tell_taken(key, "Job", action.name)
                     return
             elif error.invalid or error.status == 400:
@@ -258,11 +265,26 @@ class Executor:
                 raise
         else:
             if raw["metadata"]["uid"] == action.uid:
-                self._store.put_found_job(raw, key)
+                self._find_job(key, action, raw)
                 return
         notes = self._store.notes(key)
         notes.absent_jobs.add(action.uid)
         notes.lingering_jobs.add(action.uid)
+
+    def _find_job(self, key: Key, action: plans.LookUpJob, raw: Object) -> None:
+        """Take in the Job of a run; what only a run says to be its Job is somebody else's, and not there for it."""
+        definition = self._store.snapshot(key).definition
+        native_of = read_job(raw).native_of
+        if controller_uid(raw, "JobRun") == action.run_uid or (definition and native_of == definition.uid):
+            self._store.put_found_job(raw, key)
+            return
+        metadata, notes = raw["metadata"], self._store.notes(key)
+        notes.absent_jobs.add(action.uid)
+        owners = {owner["uid"] for owner in metadata.get("ownerReferences") or ()}
+        if action.run_uid in {*owners, (metadata.get("labels") or {}).get(keys.RUN_UID_LABEL)}:
+            notes.lingering_jobs.add(action.uid)  # its owner or its label was taken away, and its pods are the run's
+        else:
+            notes.pods[action.uid] = PodReport(remaining=0)
 
     async def _inspect_pods(self, key: Key, action: plans.InspectPods) -> None:
         selector = f"batch.kubernetes.io/controller-uid={action.job_uid}"
@@ -315,6 +337,11 @@ class Executor:
         if action.outcome is not None:
             self._metrics.finished(*action.outcome)
 
+    def _note_taken(self, key: Key, taken: set[str], name: str) -> None:
+        taken.add(name)
+        notes = self._store.notes(key)
+        notes.names_taken_at = notes.names_taken_at or self._clock()
+
     def _tell_taken(self, key: Key, kind: str, name: str) -> None:
         definition = self._store.snapshot(key).definition
         if definition is not None:
@@ -322,7 +349,7 @@ class Executor:
                 regarding=_reference("ScheduledJob", key.namespace, key.name, definition.uid),
                 type="Warning",
                 reason="NameTaken",
-                message=f"{kind} {name} exists and belongs to somebody else; a hashed name is used",
+                message=f"{kind} {name} exists and belongs to somebody else; another name is tried",
             )
 
 

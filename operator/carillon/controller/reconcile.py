@@ -15,7 +15,7 @@ from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
 from carillon.engine.calendars import decide_calendar
-from carillon.engine.decide import TEMPLATE_RECHECK, decide
+from carillon.engine.decide import NAMES_RECHECK, TEMPLATE_RECHECK, decide
 from carillon.engine.model import CalendarKey, Key, WorkKey
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 
@@ -120,6 +120,7 @@ class Reconciler:
         self._unanswered.pop(key, None)
         for calendar in self._store.missing_calendars(key):
             await self._executor.read_calendar(calendar)
+        tried: tuple[plans.First, ...] = ()
         for _ in range(ROUNDS):
             plan = decide(self._store.snapshot(key), self._clock())
             self._agenda.set(key, plan.wake_at)
@@ -129,23 +130,29 @@ class Reconciler:
                 # Somebody else's due time has come: creates go before records.
                 self._queue.add(key)
                 return True
-            await self._carry_out_all(key, plan)
-        log.warning("not settled", key=str(key), rounds=ROUNDS, actions=[type(a).__name__ for a in plan.actions])
+            # What was carried out and is still wanted makes no progress, and keeps no record from being written.
+            futile = bool(plan.first) and plan.first == tried
+            if futile and not (plan.look_ups or plan.records):
+                break
+            await self._carry_out_all(key, plan, futile=futile)
+            tried = plan.first
+        log.warning("not settled", key=str(key), actions=[type(a).__name__ for a in plan.actions])
         self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
         return False
 
-    async def _carry_out_all(self, key: Key, plan: plans.Plan) -> None:
+    async def _carry_out_all(self, key: Key, plan: plans.Plan, *, futile: bool = False) -> None:
         """What goes first, then what has to be known, then the records: each with a decision of its own.
 
         What fails does not keep the records from being written: what was refused is overdue, and they say so.
         """
         failed: ApiError | Unreachable | None = None
-        for action in plan.first or plan.look_ups:
+        begin = plan.look_ups if futile else plan.first or plan.look_ups
+        for action in begin:
             try:
                 await self._carry_out(key, action)
             except (ApiError, Unreachable) as error:
                 failed = error
-        if failed is None and (plan.first or plan.look_ups):
+        if failed is None and begin:
             return
         for record in plan.records:
             if not await self._carry_out(key, record):
@@ -181,6 +188,10 @@ class Reconciler:
         notes.definition_absent = notes.cron_job_absent = False
         for uid in [uid for uid, report in notes.pods.items() if report.remaining]:
             del notes.pods[uid]
+        if notes.names_taken_at is not None and self._clock() - notes.names_taken_at >= NAMES_RECHECK:
+            notes.taken_runs.clear()
+            notes.taken_jobs.clear()
+            notes.names_taken_at = None
         checked = notes.template_checked_at
         refused = notes.template_check is not None and notes.template_check.error
         if refused and checked is not None and self._clock() - checked >= TEMPLATE_RECHECK:

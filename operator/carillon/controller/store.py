@@ -57,6 +57,7 @@ class Notes:
     template_checked_at: datetime | None = None
     taken_runs: set[str] = field(default_factory=set)
     taken_jobs: set[str] = field(default_factory=set)
+    names_taken_at: datetime | None = None
     absent_jobs: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
     unwatched_jobs: set[str] = field(default_factory=set)
@@ -78,6 +79,13 @@ class Notes:
             if uid not in self.lingering_jobs:
                 self.absent_jobs.discard(uid)
                 self.pods.pop(uid, None)
+
+    def forget_told(self, definition: Definition | None) -> None:
+        """Drop the runs that somebody has deleted and of which the definition's status tells by now."""
+        untold = definition is not None and {
+            uid: run for uid, run in self.deleted_runs.items() if not recorded(definition.status, run)
+        }
+        self.deleted_runs = untold or {}
 
     def freeze(self) -> Observations:
         """Hand the notes to a decision."""
@@ -197,6 +205,8 @@ class Store:
             family.notes.definition_absent = False
             if known is not None and known.generation != definition.generation:
                 family.notes.cron_job_refused = None
+            # Here and not only in `tidy`: a process that does not lead decides nothing, and tidies nothing.
+            family.notes.forget_told(definition)
         self._note(raw, definition.key)
 
     def put_calendar(self, raw: Object) -> None:
@@ -341,9 +351,7 @@ class Store:
         if family is None or family.notes is None:
             return
         notes = family.notes
-        status = family.definition.status if family.definition is not None else None
-        untold = {} if status is None else {u: r for u, r in notes.deleted_runs.items() if not recorded(status, r)}
-        notes.deleted_runs = untold
+        notes.forget_told(family.definition)
         recorded_jobs = {step.job_uid for run in family.runs.values() for step in run.status.steps}
         needed = recorded_jobs | family.jobs.keys() | notes.lingering_jobs
         notes.absent_jobs &= needed
@@ -385,6 +393,8 @@ class Store:
         if family.definition is not None and family.definition.uid == uid:
             self._tell_calendars(family.definition)
             family.definition = None
+            if family.notes is not None:
+                family.notes.forget_told(None)
         if family.cron_job is not None and family.cron_job.uid == uid:
             family.cron_job = None
         run = family.runs.pop(uid, None)

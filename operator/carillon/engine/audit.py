@@ -20,6 +20,8 @@ from carillon.engine.triggers import bound, bound_to, names_instant
 WINDOW = timedelta(days=1)
 STUCK_AFTER = timedelta(minutes=5)
 """A run that has no Job this long after it was made is stuck."""
+WAITS_AT_MOST = timedelta(days=1)
+"""A run that waits for a slot longer than this is stuck: what holds the slot hardly ends by itself."""
 CROWDED = 10
 """As many due times in one minute are worth telling."""
 
@@ -48,10 +50,10 @@ def verify(definitions: Sequence[Definition], runs: Sequence[Run], jobs: Sequenc
     findings: list[Finding] = []
     for definition in definitions:
         findings += _definition(definition, by_key.get(definition.key, []), now)
-    uids = {d.uid: d for d in definitions}
+    by_uid = {definition.uid: definition for definition in definitions}
     run_uids = {run.uid for run in runs}
     for run in runs:
-        findings += _run(run, uids, now)
+        findings += _run(run, by_uid, now)
     findings += [
         Finding(f"Job {job.namespace}/{job.name}", "its JobRun is gone, and it is not finished")
         for job in jobs
@@ -152,9 +154,20 @@ def _run(run: Run, definitions: Mapping[str, Definition], now: datetime) -> list
         return []
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
-    if run.phase is Phase.QUEUED and run.status.reason != WAITING:
+    patience = _patience(definitions.get(run.owner_uid), run) if run.status.reason == WAITING else STUCK_AFTER
+    if run.phase is Phase.QUEUED and age > patience:
         return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
+
+
+def _patience(definition: Definition | None, run: Run) -> timedelta:
+    """How long after its creation a run may wait for its slot: a day, or until it is too late for it."""
+    if definition is None or definition.spec is None:
+        return WAITS_AT_MOST
+    start, seconds = expected_start(definition, run), definition.spec.starting_deadline_seconds
+    if start is None or seconds is None:
+        return WAITS_AT_MOST
+    return min(WAITS_AT_MOST, start + timedelta(seconds=seconds) + STUCK_AFTER - run.created)
 
 
 def _ago(span: timedelta) -> str:

@@ -60,6 +60,8 @@ def adoption_patch(definition: Definition, run: Run) -> Body:
             "uid": run.uid,
             "resourceVersion": run.resource_version,
             "labels": run_labels(definition.key.name, definition.spec.class_, run.spec.trigger.type),
+            # From now on it would be believed; the operator alone says of which Job a run is the record.
+            "annotations": {keys.NATIVE_JOB_ANNOTATION: None},
             "ownerReferences": [*run.other_owners, reference],
         }
     }

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
 from carillon.engine import build, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
+from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
-from carillon.engine.due import Due, Resolution, nothing, pass_over, resolve
+from carillon.engine.due import MISSED_AFTER, Due, Resolution, nothing, pass_over, resolve, with_skips
 from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
 from carillon.engine.plan import (
@@ -35,12 +37,14 @@ from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import early
-from carillon.engine.starting import AUTO_START, is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
 LOOK_AGAIN = timedelta(seconds=2)
 """How soon pods that linger are looked at again."""
+NAMES_RECHECK = timedelta(minutes=5)
+"""How soon names that others have are tried again, where nothing can be made without one."""
 TEMPLATE_RECHECK = timedelta(minutes=5)
 """How soon a refused Job template is tried again: what refused it may have been mended elsewhere."""
 
@@ -93,7 +97,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Plan:
 
 def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> None:
     """Refuse people's runs for a ScheduledJob that does not exist; the owned ones go with their owner."""
-    strays = [run for run in snapshot.runs if not run.owner_uid and not run.deleting]
+    strays = nativeruns.believed(None, [run for run in snapshot.runs if not run.owner_uid and not run.deleting])
     jobs = jobs_of(strays, snapshot.jobs)
     draft.statuses = {run.uid: run.status for run in strays}
     waiting = [run for run in strays if not (run.finished or run.job_made or run.uid in jobs)]
@@ -110,11 +114,11 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
 
 def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
     observations = snapshot.observations
-    runs = [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)]
+    runs = nativeruns.believed(definition, [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)])
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
     records = nativeruns.record(definition, snapshot.jobs, runs, observations)
     runs = nativeruns.presumed(definition, runs, snapshot.jobs)
-    all_jobs = nativeruns.matched(snapshot.jobs, runs)
+    all_jobs = nativeruns.matched(definition, snapshot.jobs, runs)
     jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
@@ -127,10 +131,14 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     draft.statuses = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
-    auto_start_run = _auto_start(definition, runs, draft, now)
+    auto_start_run, stalled = _auto_start(definition, runs, observations, draft)
+    if nameless := nativeruns.nameless(definition, snapshot.jobs, runs, observations):
+        stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
+    if stalled:
+        draft.wakes.append(second(now) + NAMES_RECHECK)
     busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
-    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, now)
-    draft.creates += [_create_run(definition, due, observations) for due in resolution.fire]
+    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, observations, now)
+    draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
     if resolution.fire:
         backend = replace(backend, condition=None)  # the backend does not change before these have their runs
 
@@ -151,10 +159,12 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     status = summarise(
         definition,
         currents=currents,
+        jobs=snapshot.jobs,
         active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
+        stalled=stalled,
         observations=observations,
         backend=backend,
         now=second(now),
@@ -182,7 +192,9 @@ def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, Jo
     return [
         run
         for run in runs
-        if not (run.finished or run.deleting) and statuses[run.uid].phase in phases and not is_patient(run, definition)
+        if not (run.finished or run.deleting or run.native_job is not None)
+        and statuses[run.uid].phase in phases
+        and not is_patient(run, definition)
     ]
 
 
@@ -267,25 +279,41 @@ def _advance_active(
         draft.wakes.append(now + LOOK_AGAIN)
 
 
-def _auto_start(definition: Definition, runs: Sequence[Run], draft: _Draft, now: datetime) -> str | None:
-    """Make the one run of autoStart; a suspended definition makes it at its first resume."""
-    name = definition.status.auto_start_run
-    if name is not None or definition.spec is None or not definition.spec.auto_start:
-        return name
-    name = names.auto_start_run(definition.key.name, definition.uid)
-    if any(run.name == name and run.owner_uid == definition.uid for run in runs):
-        return name
-    if definition.invalid or definition.suspended:
-        return None
+def _auto_start(
+    definition: Definition, runs: Sequence[Run], observations: Observations, draft: _Draft
+) -> tuple[str | None, str]:
+    """Make the one run of autoStart; a suspended definition makes it at its first resume.
+
+    Returns:
+        The name of the run that there is; why there can be none, empty where that is not so.
+    """
+    recorded = definition.status.auto_start_run
+    if recorded is not None or definition.spec is None or not definition.spec.auto_start:
+        return recorded, ""
+    made = next((run.name for run in runs if is_auto_start(definition, run)), None)
+    if made is not None or definition.invalid or definition.suspended:
+        return made, ""
+    candidates = names.auto_start_runs(definition.key.name, definition.uid)
+    name = names.free(candidates, observations.taken_runs)
+    if name is None:
+        return (
+            None,
+            f"autoStart: others have every name that its run may have; delete the JobRuns {', '.join(candidates)}",
+        )
     body = build.run_body(
         definition, name=name, trigger=TriggerType.MANUAL, trigger_name=AUTO_START, scheduled_time=None
     )
     draft.creates.append(CreateRun(name, body))
-    return None
+    return None, ""
 
 
 def _due_times(
-    definition: Definition, runs: Sequence[Run], busy: bool, backend: native.Native, now: datetime
+    definition: Definition,
+    runs: Sequence[Run],
+    busy: bool,
+    backend: native.Native,
+    observations: Observations,
+    now: datetime,
 ) -> tuple[Resolution, datetime | None]:
     """Resolve the due times up to now, and say since when the definition is suspended."""
     marks = watermarks(definition, now)
@@ -315,13 +343,22 @@ def _due_times(
         return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=now), None
     if was_invalid:
         return pass_over(definition, marks, ran=ran, reason=SkipReason.INVALID, now=now), None
-    return resolve(definition, marks, ran=ran, busy=busy, now=now), None
+    resolution, nameless = resolve(definition, marks, ran=ran, busy=busy, now=now), set[datetime]()
+    while found := {due.instant for due in resolution.fire if _free_name(definition, due, observations) is None}:
+        # No run can stand for them: a line does, and the due times after them have their turn.
+        nameless |= found
+        resolution = resolve(definition, marks, ran=ran | nameless, busy=busy, now=now)
+    return with_skips(definition, marks, resolution, nameless, SkipReason.NAME_TAKEN), None
 
 
-def _create_run(definition: Definition, due: Due, observations: Observations) -> CreateRun:
-    name = names.periodic_run(definition.key.name, due.instant)
-    if name in observations.taken_runs:
-        name = names.spare_run(definition.key.name, due.instant, definition.uid)
+def _free_name(definition: Definition, due: Due, observations: Observations) -> str | None:
+    candidates = names.periodic_runs(definition.key.name, due.instant, definition.uid)
+    return names.free(candidates, observations.taken_runs)
+
+
+def _create_run(definition: Definition, due: Due, observations: Observations, now: datetime) -> CreateRun:
+    name = _free_name(definition, due, observations)
+    assert name is not None
     body = build.run_body(
         definition,
         name=name,
@@ -329,6 +366,8 @@ def _create_run(definition: Definition, due: Due, observations: Observations) ->
         trigger_name=due.triggers[0],
         scheduled_time=due.instant,
     )
+    if now - due.starts_at >= MISSED_AFTER:
+        body["metadata"]["annotations"] = {keys.CATCH_UP_ANNOTATION: "true"}
     return CreateRun(name, body)
 
 

@@ -5,7 +5,7 @@ its skip is recorded in the same status. Calling this again with the same inputs
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from carillon.api.scheduledjob import CatchUp, CatchUpPolicy, ConcurrencyPolicy, Skip, TriggerStatus
@@ -180,6 +180,23 @@ def pass_over(
         moved.append(mark.model_copy(update={"since": since, "handled_through": instant}))
     due = next_due(definition, moved, now)
     return Resolution(fire=(), watermarks=tuple(moved), skips=oldest_first(skips), next_due=due)
+
+
+def with_skips(
+    definition: Definition,
+    before: Sequence[TriggerStatus],
+    resolution: Resolution,
+    instants: Collection[datetime],
+    reason: SkipReason,
+) -> Resolution:
+    """Add a line for each of the instants that the watermarks have passed since `before`."""
+    found = [
+        Skip(trigger=trigger.name, from_=instant, to=instant, count=1, reason=reason)
+        for (trigger, mark), old in zip(anchored(definition, resolution.watermarks), before, strict=True)
+        for instant in instants
+        if old.handled_through < instant <= mark.handled_through and names(trigger.open, instant)
+    ]
+    return replace(resolution, skips=oldest_first([*resolution.skips, *found])) if found else resolution
 
 
 def next_due(definition: Definition, marks: Iterable[TriggerStatus], now: datetime) -> datetime | None:

@@ -1,17 +1,19 @@
 """Each finished run is counted once and gets a line, though only twenty lines are kept.
 
 `recordedThrough` stands for the lines that have left: whatever finished up to then is counted already. Hence two rules.
-It never reaches the present second, in which more may still finish; and a run of which we learn late that it finished
-is dated after it.
+It does not reach the present second, in which more may still finish; and a run of which we learn late that it finished
+is dated after it. Where lines leave that lie in the future (the clock was set back, or is behind the API server's) it
+reaches the future as well, for to wait would be to record nothing until then: all that has finished by now is counted
+in the same write, and what finishes next is dated after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import BackfillMark, Execution, ScheduledJobStatus
-from carillon.engine.model import Run
+from carillon.engine.model import Job, Run
 
 HISTORY_LINES = 20
 HISTORY_MESSAGE_LENGTH = 256
@@ -72,7 +74,7 @@ def deleted(run: Run, through: datetime | None, at: datetime) -> Run:
     phase = Phase.STOPPED if run.job_made else Phase.SKIPPED
     message = "the JobRun was deleted"
     if run.native_job is not None:
-        message = "the JobRun was deleted while its Job ran; the Job is the CronJob's, and how it ends is not recorded"
+        message = "the JobRun was deleted while its Job ran; the Job is the CronJob's, and goes on"
     update = {"phase": phase.value, "reason": RUN_DELETED, "message": message, "completion_time": at}
     return replace(run, status=dated(run, run.status.model_copy(update=update), through))
 
@@ -112,11 +114,60 @@ def record(
     """
     lines = [*(execution(c) for c in reversed(waiting)), *status.history]
     leaving = [line.completion_time for line in lines[HISTORY_LINES:] if line.completion_time is not None]
-    if any(ended >= now for ended in leaving):
+    if any(ended == now for ended in leaving):
         waiting = waiting[: max(0, HISTORY_LINES - len(status.history))]
         lines, leaving = [*(execution(c) for c in reversed(waiting)), *status.history], []
     through = max([*leaving, *([status.recorded_through] if status.recorded_through else [])], default=None)
     return waiting, tuple(lines[:HISTORY_LINES]), through
+
+
+def caught_up(status: ScheduledJobStatus, jobs: Sequence[Job]) -> ScheduledJobStatus:
+    """End the lines of runs whose record was deleted while their Job, the CronJob's, ran: the Job is finished, or gone.
+
+    Args:
+        status: the definition's status as the API server has it.
+        jobs: all Jobs of the definition; a native one bears the UID of its run, which outlives the record.
+    """
+    by_run = {job.run_uid: job for job in jobs if job.native_of}
+    open_lines = [line for line in status.history if line.phase == Phase.RUNNING and line.reason == RUN_DELETED]
+    ended = {line.uid: _ended(line, by_run.get(line.uid)) for line in open_lines}
+    ended = {uid: line for uid, line in ended.items() if line.phase != Phase.RUNNING}
+    if not ended:
+        return status
+    phases, last, counts = [line.phase for line in ended.values()], status.last_execution, status.counts
+    counted = {
+        "succeeded": counts.succeeded + phases.count(Phase.SUCCEEDED),
+        "failed": counts.failed + phases.count(Phase.FAILED),
+        "stopped": counts.stopped + phases.count(Phase.STOPPED),
+    }
+    return status.model_copy(
+        update={
+            "history": tuple(ended.get(line.uid, line) for line in status.history),
+            "last_execution": ended.get(last.uid, last) if last is not None else None,
+            "counts": counts.model_copy(update=counted),
+            "last_successful_time": _latest_end(status.last_successful_time, ended, Phase.SUCCEEDED),
+            "last_failed_time": _latest_end(status.last_failed_time, ended, Phase.FAILED),
+        }
+    )
+
+
+def _ended(line: Execution, job: Job | None) -> Execution:
+    if job is None:
+        message = "the JobRun was deleted while its Job ran, and the Job is gone: how it ended is not known"
+        return line.model_copy(update={"phase": Phase.STOPPED.value, "message": message})
+    if not job.finished or job.active:
+        return line
+    phase = Phase.SUCCEEDED if job.succeeded else Phase.FAILED
+    message = f"the JobRun was deleted while its Job ran; the Job says: {job.reason or 'Complete'}"
+    at = job.finished_at or job.created
+    return line.model_copy(
+        update={"phase": phase.value, "message": message[:HISTORY_MESSAGE_LENGTH], "completion_time": at}
+    )
+
+
+def _latest_end(known: datetime | None, ended: Mapping[str, Execution], phase: Phase) -> datetime | None:
+    ends = [line.completion_time for line in ended.values() if line.phase == phase and line.completion_time]
+    return max([*ends, *([known] if known else [])], default=None)
 
 
 def let_go(current: Current) -> bool:

@@ -136,6 +136,9 @@ class Run:
     native_job: NativeJob | None = None
     """The Job of which the run is the record, where the CronJob controller has made it; we never make one for it."""
 
+    missed: bool = False
+    """Whether its due time had been missed when the operator made it."""
+
     @property
     def phase(self) -> Phase:
         """The phase; an empty or unknown one counts as Scheduled."""

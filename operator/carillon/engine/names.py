@@ -1,6 +1,11 @@
-"""Deterministic names. They make writes idempotent; nothing is ever parsed out of one (design 2)."""
+"""Deterministic names. They make writes idempotent; nothing is ever parsed out of one (design 2).
+
+Everybody can tell them beforehand and take them, so each object has several: the first that is free is its name. Taken
+is a name only after a live GET has shown somebody else's object.
+"""
 
 import hashlib
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 JOB_NAME_LENGTH = 63
@@ -12,33 +17,38 @@ def digest(*parts: str, length: int = 8) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:length]
 
 
-def periodic_run(scheduled_job: str, due: datetime) -> str:
-    """Name the run of a due time: `<sj>-<due time in unix seconds>`, at most 63 characters."""
-    return f"{scheduled_job}-{int(due.timestamp())}"
+SPARE_NAMES = 8
+"""Hashed names that are tried in turn when somebody else's objects hold the first ones."""
 
 
-def spare_run(scheduled_job: str, due: datetime, definition_uid: str) -> str:
-    """Name the run of a due time when somebody else's object holds its proper name."""
-    return f"{periodic_run(scheduled_job, due)}-{digest(definition_uid)}"
+def spares(stem: str, identity: str, *, length: int = 253) -> tuple[str, ...]:
+    """The names to try when others hold the proper one: cut to `length`, and hashed with what the object stands for."""
+    suffixes = (digest(identity, *([str(number)] if number else [])) for number in range(SPARE_NAMES))
+    return tuple(f"{stem[: length - len(suffix) - 1].rstrip('-')}-{suffix}" for suffix in suffixes)
 
 
-def auto_start_run(scheduled_job: str, definition_uid: str) -> str:
-    """Name the one run that autoStart makes for this very definition."""
-    return f"{scheduled_job}-start-{digest(definition_uid)}"
+def free(candidates: Iterable[str], taken: Collection[str]) -> str | None:
+    """The first name that nobody else has; None where all are taken."""
+    return next((name for name in candidates if name not in taken), None)
 
 
-SPARE_NAMES = 4
-"""Names that are tried when somebody else's objects hold the first ones."""
+def periodic_runs(scheduled_job: str, due: datetime, definition_uid: str) -> tuple[str, ...]:
+    """The names that the run of a due time may have: `<sj>-<due time in unix seconds>` first."""
+    proper = f"{scheduled_job}-{int(due.timestamp())}"
+    return proper, *spares(proper, definition_uid)
+
+
+def auto_start_runs(scheduled_job: str, definition_uid: str) -> tuple[str, ...]:
+    """The names that the one run may have that autoStart makes for this very definition."""
+    return spares(f"{scheduled_job}-start", definition_uid)
+
+
+def native_runs(job_name: str, job_uid: str) -> tuple[str, ...]:
+    """The names that the record of a Job may have that the CronJob controller has made: the Job's own first."""
+    return job_name, *spares(job_name, job_uid)
 
 
 def job_names(run_name: str, run_uid: str, *, periodic: bool) -> tuple[str, ...]:
-    """The names that the Job of a run may have, in the order in which they are tried."""
+    """The names that the Job of a run may have: a label holds 63 characters, and pod names no dot."""
     plain = (run_name,) if periodic and len(run_name) <= JOB_NAME_LENGTH else ()
-    return plain + tuple(hashed_job(run_name, run_uid, spare) for spare in range(SPARE_NAMES))
-
-
-def hashed_job(run_name: str, run_uid: str, spare: int = 0) -> str:
-    """Name a Job after its run, cut and hashed to what a label holds."""
-    suffix = digest(run_uid, *([str(spare)] if spare else []))
-    stem = run_name.replace(".", "-")[: JOB_NAME_LENGTH - len(suffix) - 1].rstrip("-")
-    return f"{stem}-{suffix}"
+    return plain + spares(run_name.replace(".", "-"), run_uid, length=JOB_NAME_LENGTH)

@@ -14,20 +14,38 @@ from carillon.api import keys
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
-from carillon.engine import build
+from carillon.engine import build, names
 from carillon.engine.model import Definition, Job, Observations, Run
-from carillon.engine.names import digest
 from carillon.engine.plan import AdoptJob, CreateRun
 from carillon.engine.starting import started
 
 REPLACED = "Replaced"
 
 
-def matched(jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:
-    """Give each native Job the run that is its record; one that has none yet stands for itself."""
+def believed(definition: Definition | None, runs: Sequence[Run]) -> list[Run]:
+    """Take a run for the record of a native Job only where it is the definition's: anybody can annotate a run.
+
+    A person's run loses the annotation when it is adopted (`build.adoption_patch`).
+    """
+    return [
+        run
+        if run.native_job is None or (definition is not None and run.owner_uid == definition.uid)
+        else replace(run, native_job=None)
+        for run in runs
+    ]
+
+
+def matched(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:
+    """Give each native Job the run that is its record; one that has none yet stands for itself.
+
+    The Job of another definition is nobody's here, whatever a run says.
+    """
     by_job = {run.native_job.uid: run.uid for run in runs if run.native_job is not None}
     return tuple(
-        replace(job, run_uid=by_job.get(job.uid) or job.run_uid or job.uid) if job.native_of else job for job in jobs
+        replace(job, run_uid=(job.native_of == definition.uid and by_job.get(job.uid)) or job.run_uid or job.uid)
+        if job.native_of
+        else job
+        for job in jobs
     )
 
 
@@ -37,7 +55,7 @@ def presumed(definition: Definition, runs: Sequence[Run], jobs: Sequence[Job]) -
     A Job that is gone before its run's record says that there was one is not made a second time. With the policy
     Replace the CronJob controller deletes the active Job before it makes the next one.
     """
-    present = {job.uid: job for job in jobs}
+    present = {job.uid: job for job in jobs if job.native_of == definition.uid}
     newest = max((job.created for job in jobs if job.native_of == definition.uid), default=None)
     replacing = definition.spec is not None and definition.spec.concurrency.policy is ConcurrencyPolicy.REPLACE
     found = []
@@ -70,7 +88,8 @@ def record(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run], obs
             continue
         run = by_job.get(job.uid)
         if run is None and not job.run_uid and definition.spec is not None:
-            actions.append(_create(definition, job, observations))
+            if (name := _free_name(job, observations)) is not None:
+                actions.append(_create(definition, job, name))
         elif run is not None and job.run_uid != run.uid and not run.deleting:
             actions.append(AdoptJob(job.name, job.uid, _adoption(job, run)))
     return actions
@@ -81,8 +100,20 @@ def untied(run: Run, jobs: Sequence[Job]) -> bool:
     return run.native_job is not None and any(job.uid == run.native_job.uid and not job.run_uid for job in jobs)
 
 
-def _create(definition: Definition, job: Job, observations: Observations) -> CreateRun:
-    name = job.name if job.name not in observations.taken_runs else f"{job.name}-{digest(job.uid)}"
+def nameless(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run], observations: Observations) -> list[str]:
+    """Name the native Jobs that have no record, and get none: others have every name that it may have."""
+    recorded = {run.native_job.uid for run in runs if run.native_job is not None}
+    unrecorded = (
+        job for job in jobs if job.native_of == definition.uid and not job.run_uid and job.uid not in recorded
+    )
+    return sorted(job.name for job in unrecorded if _free_name(job, observations) is None)
+
+
+def _free_name(job: Job, observations: Observations) -> str | None:
+    return names.free(names.native_runs(job.name, job.uid), observations.taken_runs)
+
+
+def _create(definition: Definition, job: Job, name: str) -> CreateRun:
     periodic = job.scheduled_time is not None and len(definition.triggers) > 0
     # One that `kubectl create job --from` has made has no due time.
     body = build.run_body(

@@ -104,6 +104,8 @@ class LookUpJob:
 
     name: str
     uid: str
+    run_uid: str
+    """The run that speaks of it."""
 
 
 @dataclass(frozen=True, slots=True)

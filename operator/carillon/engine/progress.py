@@ -5,9 +5,11 @@ from datetime import datetime
 
 from carillon.api.jobrun import JobRunStatus, Phase
 from carillon.engine.concurrency import pods_are_gone
+from carillon.engine.excerpt import MESSAGE_BYTES, STEP_MESSAGE_BYTES, beginning, ending
+from carillon.engine.excerpt import reason as cut_reason
 from carillon.engine.model import Job, Observations, Run
 from carillon.engine.plan import DeleteJob, InspectPods, LookUp, LookUpJob
-from carillon.engine.starting import MESSAGE_LENGTH, started
+from carillon.engine.starting import started
 
 REPLACED = "Replaced"
 TIMED_OUT = "TimedOut"
@@ -52,7 +54,7 @@ def advance(
         return Progress(status, stop=DeleteJob(job.name, job.uid) if ready else None)
     refused = observations.pods_refused.get(job.uid)
     if refused is not None and not job.active:
-        status = status.model_copy(update={"reason": PODS_REFUSED, "message": refused[:MESSAGE_LENGTH]})
+        status = status.model_copy(update={"reason": PODS_REFUSED, "message": beginning(refused, MESSAGE_BYTES)})
     elif status.reason == PODS_REFUSED and job.active:
         status = status.model_copy(update={"reason": "", "message": ""})
     return Progress(status)
@@ -77,7 +79,7 @@ def _finished(status: JobRunStatus, job: Job, timeout_seconds: int | None, obser
 def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
     step = run.status.steps[0]
     if step.job_uid not in observations.absent_jobs:
-        return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid))
+        return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid, run.uid))
     if step.job_uid not in observations.pods:
         return Progress(run.status, look_up=InspectPods(step.job_uid))
     if not pods_are_gone(step.job_uid, observations):
@@ -91,10 +93,12 @@ def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
 def _ended(
     status: JobRunStatus, phase: Phase, reason: str, message: str, at: datetime, *, exit_code: int | None = None
 ) -> JobRunStatus:
-    message = message[-MESSAGE_LENGTH:]
+    # What the container said last tells most; the reason may be anybody's who writes conditions of Jobs or pods.
+    message, reason = ending(message, MESSAGE_BYTES), cut_reason(reason)
+    last_words = ending(message, STEP_MESSAGE_BYTES)
     steps = tuple(
         step.model_copy(
-            update={"phase": phase.value, "exit_code": exit_code, "message": message, "completion_time": at}
+            update={"phase": phase.value, "exit_code": exit_code, "message": last_words, "completion_time": at}
         )
         for step in status.steps
     )

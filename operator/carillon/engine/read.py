@@ -1,5 +1,6 @@
 """Kubernetes' JSON in, frozen values out. What is wrong with a definition is said in words, and stops no other."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from carillon.api.errors import describe
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
+from carillon.engine.names import JOB_NAME_LENGTH
 from carillon.engine.planning import calendar_problem, plan
 
 Object = Mapping[str, Any]
@@ -21,6 +23,8 @@ Object = Mapping[str, Any]
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 NATIVE_DUE_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """On the Jobs of the CronJob controller, since Kubernetes 1.28: the due time, in the CronJob's time zone."""
+_NATIVE_JOB = re.compile(r"([a-z0-9][a-z0-9.-]{0,62})/([A-Za-z0-9-]{1,36})")
+"""Name and UID of a Job: both go into requests, and into fields of these lengths."""
 
 
 def instant(text: str) -> datetime:
@@ -131,19 +135,22 @@ def read_run(raw: Object) -> Run:
         spec=JobRunSpec.model_validate(raw["spec"]),
         status=status,
         native_job=_native_job(metadata),
+        missed=(metadata.get("annotations") or {}).get(keys.CATCH_UP_ANNOTATION) == "true",
     )
 
 
 def _native_job(metadata: Object) -> NativeJob | None:
-    name, _, uid = (metadata.get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION, "").partition("/")
-    return NativeJob(name, uid) if name and uid else None
+    found = _NATIVE_JOB.fullmatch((metadata.get("annotations") or {}).get(keys.NATIVE_JOB_ANNOTATION, ""))
+    return NativeJob(*found.groups()) if found is not None else None
 
 
 def read_job(raw: Object) -> Job:
     """Read a batch/v1 Job."""
     metadata, status = raw["metadata"], raw.get("status") or {}
     labels = metadata.get("labels") or {}
-    native_of, due = labels.get(keys.NATIVE_LABEL, ""), (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
+    # The CronJob controller makes no longer names; with a selector of its own, a Job of somebody else's may have one.
+    native_of = labels.get(keys.NATIVE_LABEL, "") if len(metadata["name"]) <= JOB_NAME_LENGTH else ""
+    due = (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
     finished = next(
         (c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"),
         None,

@@ -32,6 +32,11 @@ def why_skipped(spec: ScheduledJobSpec, reason: str) -> tuple[str, str, str]:
         "Disabled": ("the job was disabled then", "spec.suspend", "enable the job, or force the run"),
         "Invalid": ("the definition could not be scheduled then", "the condition Ready", afterwards),
         "Withdrawn": ("the definition was changed between the due time and the start", "the edit", afterwards),
+        "NameTaken": (
+            "every name that its JobRun may have is taken by a JobRun that is not its own",
+            "the names of the JobRuns",
+            "delete the JobRuns whose names begin with the job's name and the due time in unix seconds; or backfill it",
+        ),
         "Replaced": ("a newer run took its place", "concurrency.policy: Replace", ""),
     }
     return known.get(reason, UNKNOWN)

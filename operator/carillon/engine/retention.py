@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import History, ScheduledJobStatus
+from carillon.engine.autostart import is_auto_start
 from carillon.engine.history import finished_at, recorded
 from carillon.engine.model import Definition, Run
-from carillon.engine.starting import AUTO_START
 from carillon.engine.triggers import bound, names_instant
 
 _BUCKETS = {Phase.SUCCEEDED: "succeeded", Phase.FAILED: "failed", Phase.STOPPED: "failed", Phase.SKIPPED: "skipped"}
@@ -38,10 +38,12 @@ def expired(
 def _safe(persisted: ScheduledJobStatus, definition: Definition | None, run: Run) -> bool:
     if not recorded(persisted, run):
         return False
-    if run.spec.trigger.name == AUTO_START and persisted.auto_start_run != run.name:
+    if definition is None:
+        return True
+    if is_auto_start(definition, run) and persisted.auto_start_run != run.name:
         return False
     due = run.spec.scheduled_time
-    if due is None or definition is None:
+    if due is None:
         return True
     # A trigger whose watermark has not passed the due time would name it again.
     marks = {mark.name: mark for mark in persisted.triggers}

@@ -5,6 +5,7 @@ from typing import Any
 from carillon.api.base import StatusModel
 from carillon.api.conditions import Condition
 from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.engine.excerpt import CONDITION_MESSAGE_BYTES, beginning
 from carillon.engine.model import Run
 
 
@@ -26,7 +27,7 @@ def run_status_body(run: Run, status: JobRunStatus) -> tuple[dict[str, Any], tup
                 observed_generation=run.generation,
                 last_transition_time=status.completion_time,
                 reason=reason,
-                message=status.message[:1024],
+                message=beginning(status.message, CONDITION_MESSAGE_BYTES),
             )
             for kind, value in (("Finished", "True"), ("Succeeded", succeeded))
         )

@@ -21,6 +21,7 @@ class SkipReason(StrEnum):
     SUSPENDED = "Suspended"
     INVALID = "Invalid"
     EXCLUDED = "Excluded"
+    NAME_TAKEN = "NameTaken"
 
 
 def schedule_of(trigger: PlannedTrigger, reason: str) -> Schedule:

@@ -7,8 +7,10 @@ from carillon.api.base import rfc3339
 from carillon.api.jobrun import JobRunStatus, Phase, StepStatus, TriggerType
 from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
+from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
+from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateJob
 from carillon.engine.start_time import early, expected_start, given_up
@@ -17,12 +19,9 @@ STEP = "main"
 """Name of the only step of a run that has one Job."""
 WAITING = "WaitingForSlot"
 """The reason of a run whose turn has not come: its place in the queue is its record."""
-AUTO_START = "autoStart"
-"""The trigger name of the run that autoStart makes; it waits for its slot even under Forbid."""
+NAME_TAKEN = "NameTaken"
 REFUSED_TOO_LONG = timedelta(minutes=15)
 """A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
-MESSAGE_LENGTH = 4096
-"""Of a run's message, in characters; the CRD refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,15 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         if not patient:
             slots.holders[run.uid] = run.name
         return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
+    candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
+    name = names.free(candidates, observations.taken_jobs)
+    if name is None:
+        listed = ", ".join(candidates)
+        message = f"somebody else has Jobs of all names that its Job may have; delete them and run it again: {listed}"
+        return Start(status=_ended(run, Phase.FAILED, NAME_TAKEN, message, now))
     slots.holders[run.uid] = run.name
     if missed:
         slots.catching_up.add(run.uid)
-    name = _job_name(run, observations)
     create = CreateJob(
         run_uid=run.uid,
         name=name,
@@ -110,22 +114,19 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
 
 
 def is_missed(run: Run, definition: Definition) -> bool:
-    """Whether the run catches up on a due time that nobody was there to fire, and takes its turn (catchUp All)."""
+    """Whether the run catches up on a due time that nobody was there to fire, and takes its turn (catchUp All).
+
+    As the operator wrote when it made the run. The run's creation would not tell: that is by the API server's clock,
+    and a due time is missed by the operator's.
+    """
     if definition.spec is None or definition.spec.catch_up.policy is not CatchUpPolicy.ALL:
         return False
-    start = expected_start(definition, run)
-    return start is not None and run.created - start > MISSED_AFTER
+    return run.missed and run.spec.trigger.type is TriggerType.PERIODIC
 
 
 def is_patient(run: Run, definition: Definition) -> bool:
     """Whether the run waits for a slot, even under Forbid, and lets every other run go first."""
-    trigger = run.spec.trigger
-    return trigger.name == AUTO_START or trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
-
-
-def _job_name(run: Run, observations: Observations) -> str:
-    candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
-    return next((name for name in candidates if name not in observations.taken_jobs), candidates[-1])
+    return is_auto_start(definition, run) or run.spec.trigger.type is TriggerType.BACKFILL or is_missed(run, definition)
 
 
 def _wait(
@@ -147,7 +148,7 @@ def _wait(
         if deadline_seconds is not None:
             moments.append(due + timedelta(seconds=deadline_seconds + 1))
     waiting = run.status.model_copy(
-        update={"phase": Phase.QUEUED.value, "reason": reason, "message": message[:MESSAGE_LENGTH]}
+        update={"phase": Phase.QUEUED.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
     )
     return Start(status=waiting, replace=replace, wake_at=min((m for m in moments if m > now), default=None))
 
@@ -158,7 +159,12 @@ def skipped(run: Run, reason: str, message: str, *, now: datetime) -> JobRunStat
 
 
 def _ended(run: Run, phase: Phase, reason: str, message: str, now: datetime) -> JobRunStatus:
-    update = {"phase": phase.value, "reason": reason, "message": message[:MESSAGE_LENGTH], "completion_time": now}
+    update = {
+        "phase": phase.value,
+        "reason": reason,
+        "message": beginning(message, MESSAGE_BYTES),
+        "completion_time": now,
+    }
     return run.status.model_copy(update=update)
 
 

@@ -18,11 +18,12 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine.due import MISSED_AFTER, Resolution
-from carillon.engine.history import Current, backfills, execution, let_go, record, unrecorded
-from carillon.engine.model import Definition, Observations
+from carillon.engine.history import Current, backfills, caught_up, execution, let_go, record, unrecorded
+from carillon.engine.model import Definition, Job, Observations
 from carillon.engine.native import Native
 from carillon.engine.skips import coalesce
 from carillon.engine.start_time import early, expected_start
+from carillon.engine.starting import NAME_TAKEN
 from carillon.engine.triggers import anchored
 
 NEXT_EXECUTIONS = 5
@@ -35,23 +36,25 @@ def summarise(
     definition: Definition,
     *,
     currents: Sequence[Current],
+    jobs: Sequence[Job],
     active: int,
     resolution: Resolution,
     suspended_since: datetime | None,
     auto_start_run: str | None,
+    stalled: str,
     observations: Observations,
     backend: Native,
     now: datetime,
 ) -> ScheduledJobStatus:
     """Build the status that the definition should have; equal to the present one when nothing changed."""
-    old = definition.status
+    old = caught_up(definition.status, jobs)
     finished = [c for c in currents if c.phase.finished]
     counted, history, recorded_through = record(old, unrecorded(old, currents), now)
     last = _last_execution(old, currents)
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
     overdue = _overdue(definition, resolution, unfinished, now)
-    conditions = _conditions(definition, last, overdue, observations, backend, now)
+    conditions = _conditions(definition, last, overdue, stalled, observations, backend, now)
     nobody_fires = definition.suspended or definition.invalid or backend.refusal is not None
     upcoming = () if nobody_fires else _next(definition, resolution.watermarks, now)
     return ScheduledJobStatus(
@@ -154,6 +157,7 @@ def _conditions(
     definition: Definition,
     last: Execution | None,
     overdue: datetime | None,
+    stalled: str,
     observations: Observations,
     backend: Native,
     now: datetime,
@@ -173,6 +177,8 @@ def _conditions(
         wanted += [("Ready", "False", TEMPLATE_REFUSED, verdict), ("Stalled", "True", TEMPLATE_REFUSED, verdict)]
     else:
         wanted.append(("Ready", "True", ACCEPTED, "the definition is accepted"))
+    if stalled and not any(kind == "Stalled" for kind, *_ in wanted):
+        wanted.append(("Stalled", "True", NAME_TAKEN, stalled))
     if last is not None and last.phase in _OUTCOMES:
         succeeded = last.phase == Phase.SUCCEEDED
         text = f"{last.run}: {last.message}" if last.message else last.run

@@ -131,7 +131,8 @@ class _Sieve(SecondsSchedule):
 
     def _followed(self, after: int, through: int) -> int:
         """Tell it for a stretch that is followed along the chain; all its due seconds are of its last day."""
-        key = (after, through), self.closed.day(through // DAY)
+        # From its first due second on the chain is the same, whatever it is anchored to.
+        key = (self.inner.next_second(after), through), self.closed.day(through // DAY)
         found = self._tallies.get(key)
         if found is None:
             due = self.inner.newest_seconds(after, through, _FEW + 1)

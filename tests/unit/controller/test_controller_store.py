@@ -7,7 +7,18 @@ import pytest
 from carillon.api import keys
 from carillon.controller.store import Store
 from carillon.engine.model import CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
-from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, NAME, NAMESPACE, Body, at, raw_definition, stamp
+from tests.unit.engine.builders import (
+    DEFINITION_UID,
+    HOURLY,
+    KEY,
+    NAME,
+    NAMESPACE,
+    Body,
+    at,
+    history_line,
+    raw_definition,
+    stamp,
+)
 
 
 def raw_run(
@@ -306,6 +317,31 @@ class TestNotes:
         world.store.notes(KEY).definition_absent = True
         world.store.put_definition(raw_definition(HOURLY))
         assert not world.store.snapshot(KEY).observations.definition_absent
+
+    def test_a_deleted_run_is_forgotten_once_the_definition_tells_of_it(self, world: World) -> None:
+        """Also where nobody decides, and tidies: on the process that does not lead."""
+        world.store.put_definition(raw_definition(HOURLY))
+        for number in range(3):
+            world.store.put_run(raw_run(uid=f"run-{number}", name=f"r{number}", phase="Running", job=f"job-{number}"))
+            world.store.drop(f"run-{number}")
+        noted = world.store.notes(KEY).deleted_runs
+        assert noted.keys() == {"run-0", "run-1", "run-2"}
+        told = {"history": [history_line("r0", "12:30") | {"uid": "run-0"}]}
+        world.store.put_definition(raw_definition(HOURLY, resource_version=11, status=told))
+        assert world.store.notes(KEY).deleted_runs.keys() == {"run-1", "run-2"}
+        world.store.put_definition(
+            raw_definition(HOURLY, resource_version=12, status={"recordedThrough": stamp("12:30")})
+        )
+        assert world.store.notes(KEY).deleted_runs == {}
+
+    def test_deleted_runs_are_forgotten_with_their_definition(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_job(raw_job(run="other"))  # something is left of the key
+        world.store.put_run(raw_run())
+        world.store.drop("run")
+        assert world.store.notes(KEY).deleted_runs
+        world.store.drop(DEFINITION_UID)
+        assert not world.store.notes(KEY).deleted_runs
 
     def test_refused_pods_are_told_once(self, world: World) -> None:
         world.store.put_job(raw_job())

@@ -14,6 +14,7 @@ from carillon.api.conditions import Condition
 from carillon.api.jobrun import JobRunStatus, StepStatus
 from carillon.api.scheduledjob import Execution, ScheduledJobStatus, Skip, TriggerStatus
 from carillon.engine import plan as plans
+from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, Observations, Run, Snapshot
 from carillon.engine.plan import Plan
 from carillon.engine.read import read_definition, read_job, read_run
@@ -176,6 +177,7 @@ def a_run(
     trigger: str = "",
     scheduled_job: str = NAME,
     deleting: bool = False,
+    missed: bool | None = None,
     resource_version: int = 20,
     **spec: Any,
 ) -> Run:
@@ -195,6 +197,7 @@ def a_run(
         trigger: name of the trigger.
         scheduled_job: the definition's name.
         deleting: whether it is being deleted.
+        missed: whether the operator wrote that its due time had been missed; by its creation when None.
         resource_version: of this state of it.
         spec: more of the spec.
     """
@@ -227,6 +230,8 @@ def a_run(
     }
     if owner:
         metadata["ownerReferences"] = [_owner("ScheduledJob", scheduled_job, owner)]
+    if missed if missed is not None else due and at(made) - at(due) > MISSED_AFTER:
+        metadata["annotations"] = {keys.CATCH_UP_ANNOTATION: "true"}
     if deleting:
         metadata["deletionTimestamp"] = stamp(made)
     return read_run({"metadata": metadata, "spec": asked, "status": as_json(status)})

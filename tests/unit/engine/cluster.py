@@ -87,7 +87,7 @@ class Cluster:
             "status": {},
         }
         if resource is JOBS:
-            uid, labels = raw["metadata"]["uid"], body["spec"]["template"].get("metadata", {}).get("labels", {})
+            uid, labels = raw["metadata"]["uid"], metadata.get("labels", {})
             self.pods[uid] = Pods(metadata["namespace"], labels)
         return self._store(resource, raw)
 
@@ -95,19 +95,38 @@ class Cluster:
         raw = self.get(resource, name)
         if body["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
             raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: the object has been modified")
-        try:
-            _STATUSES[resource].model_validate(body["status"])
-        except ValidationError as error:
-            raise ApiError(422, "Invalid", str(error)) from error
+        self._check_status(resource, body["status"])
         return self._store(resource, {**raw, "status": body["status"]})
 
-    def patch_metadata(self, resource: Resource, name: str, patch: Body) -> Body:
+    @staticmethod
+    def _check_status(resource: Resource, status: Body) -> None:
+        if (model := _STATUSES.get(resource)) is not None:
+            try:
+                model.model_validate(status)
+            except ValidationError as error:
+                raise ApiError(422, "Invalid", str(error)) from error
+
+    def merge_patch(self, resource: Resource, name: str, patch: Body, *, subresource: str = "") -> Body:
+        """JSON merge patch (RFC 7396): of the status alone, or of all but the status. One that changes nothing is no
+        write."""
         raw = self.get(resource, name)
-        metadata = raw["metadata"]
         for field_name in ("uid", "resourceVersion"):
-            if patch["metadata"].get(field_name, metadata[field_name]) != metadata[field_name]:
+            given = patch.get("metadata", {}).get(field_name, raw["metadata"][field_name])
+            if given != raw["metadata"][field_name]:
                 raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: {field_name} differs")
-        return self._store(resource, {**raw, "metadata": {**metadata, **patch["metadata"]}})
+        merged = merge_patched(raw, patch)
+        if subresource:
+            merged = {**raw, subresource: merged.get(subresource, {})}
+            self._check_status(resource, merged["status"])
+        else:
+            merged["status"] = raw["status"]
+            if (refusal := self.refuse(resource, merged)) is not None:
+                raise refusal
+        if merged == raw:
+            return raw
+        changed = merged.get("spec") != raw.get("spec")
+        merged["metadata"] = {**merged["metadata"], "generation": raw["metadata"]["generation"] + changed}
+        return self._store(resource, merged)
 
     def apply(self, resource: Resource, name: str, body: Body, *, force: bool) -> Body:
         """Server-side apply, as far as ours goes: maps are merged, and lists replaced, but for owners."""
@@ -120,7 +139,7 @@ class Cluster:
             raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: uid mismatch")
         if not force:
             raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: Apply failed with 1 conflict")
-        merged = _merged(raw, body)
+        merged = merge_patched(raw, body)
         owners = {o["uid"]: o for o in (raw["metadata"].get("ownerReferences") or [])}
         owners |= {o["uid"]: o for o in metadata.get("ownerReferences", [])}
         merged["metadata"]["ownerReferences"] = list(owners.values())
@@ -143,13 +162,6 @@ class Cluster:
             return raw
         new["metadata"]["generation"] += new["spec"] != raw["spec"]
         return self._store(resource, new)
-
-    def patch_cron_job(self, name: str, patch: Body) -> Body:
-        """A merge patch of spec or status."""
-        raw = self.get(CRON_JOBS, name)
-        merged = _merged(raw, patch)
-        merged["metadata"]["generation"] += merged["spec"] != raw["spec"]
-        return self._store(CRON_JOBS, merged)
 
     def delete(
         self,
@@ -281,9 +293,17 @@ class Cluster:
             watcher(resource, "DELETED", raw)
 
 
-def _merged(old: Body, new: Body) -> Body:
-    merged = dict(old)
-    for key, value in new.items():
-        mine = old.get(key)
-        merged[key] = _merged(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+def merge_patched(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch: maps are merged, null takes a key away, and all else takes the place of what is there.
+
+    Source: RFC 7396, section 2.
+    """
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patched(merged.get(key), value)
     return merged

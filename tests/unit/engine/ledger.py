@@ -129,9 +129,11 @@ class Ledger:
             self._check_accounted(new.uid, bound(trigger, previous), previous.handled_through, mark.handled_through)
         known = {line.uid for line in old.status.history}
         for line in new.status.history:
+            run = self.runs[line.uid]
+            if run.gone and run.recorded and run.phase not in FINISHED and line.phase in FINISHED:
+                run.phase = line.phase  # a native run whose record was deleted has ended
             if line.uid in known:
                 continue
-            run = self.runs[line.uid]
             if run.gone and run.phase not in FINISHED:
                 run.phase = line.phase
             assert not run.recorded, f"{run.name} is in history a second time"

@@ -112,10 +112,9 @@ class MemoryClient:
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, patch: Body, *, subresource: str = ""
     ) -> Body:
-        if resource is CRON_JOBS:
-            return await self._write(f"patch CronJob {name}", lambda: self._cluster.patch_cron_job(name, patch))
         return await self._write(
-            f"patch {resource.kind} {name}", lambda: self._cluster.patch_metadata(resource, name, patch)
+            f"patch {resource.kind} {name}",
+            lambda: self._cluster.merge_patch(resource, name, patch, subresource=subresource),
         )
 
     async def replace(

@@ -228,3 +228,29 @@ def test_a_run_whose_turn_has_not_come_is_not_stuck() -> None:
     waiting = a_run("12:00", "Queued", reason="WaitingForSlot")
     assert verify([definition], [waiting], [], at("12:30")) == []
     assert len(verify([definition], [a_run("12:00", "Queued", reason="JobRefused")], [], at("12:30"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("deadline", "now", "stuck"),
+    [
+        (None, "2026-03-11 11:59:00", False),
+        (None, "2026-03-11 12:01:00", True),
+        (3600, "2026-03-10 13:04:00", False),
+        (3600, "2026-03-10 13:06:00", True),
+        (7 * 86_400, "2026-03-11 12:01:00", True),
+    ],
+)
+def test_a_run_that_waits_for_its_turn_too_long_is_stuck(deadline: int | None, now: str, stuck: bool) -> None:
+    definition = a_definition("0 0 1 1 *", handled="12:00", startingDeadlineSeconds=deadline)
+    waiting = a_run("12:00", "Queued", reason="WaitingForSlot", message="waits until other has ended")
+    found = [str(finding) for finding in verify([definition], [waiting], [], at(now))]
+    assert [line for line in found if "queued for" in line] == found
+    assert bool(found) == stuck
+    assert not stuck or "WaitingForSlot: waits until other has ended" in found[0]
+
+
+def test_a_backfill_waits_a_day_though_its_due_time_is_long_past() -> None:
+    definition = a_definition("0 0 1 1 *", handled="12:00", startingDeadlineSeconds=60)
+    waiting = a_run(name="b", created="12:00", phase="Queued", reason="WaitingForSlot")
+    assert verify([definition], [waiting], [], at("2026-03-11 11:59:00")) == []
+    assert len(verify([definition], [waiting], [], at("2026-03-11 12:01:00"))) == 1

@@ -163,36 +163,37 @@ class TestNames:
     LONGEST = "a" * 52
 
     def test_a_periodic_run_is_named_for_its_due_time(self) -> None:
-        assert names.periodic_run(NAME, at("12:00")) == f"{NAME}-1773144000"
+        assert names.periodic_runs(NAME, at("12:00"), DEFINITION_UID)[0] == f"{NAME}-1773144000"
 
     def test_the_first_job_of_a_periodic_run_has_its_name(self) -> None:
         run = a_run("12:00")
         assert job_names(decide(snapshot(a_definition(HOURLY, handled="12:00"), run), at("12:00"))) == [run.name]
 
     def test_the_longest_name_still_fits_a_job(self) -> None:
-        assert len(names.periodic_run(self.LONGEST, at("12:00"))) == 63
+        assert len(names.periodic_runs(self.LONGEST, at("12:00"), DEFINITION_UID)[0]) == 63
 
     @pytest.mark.parametrize("length", [1, 54, 55, 200, 253])
     def test_the_job_of_any_run_fits_a_label(self, length: int) -> None:
-        name = names.hashed_job("r" * length, "uid")
+        name = names.job_names("r" * length, "uid", periodic=False)[0]
         assert len(name) <= 63
         assert name.startswith("r" * min(length, 54))
 
     @pytest.mark.parametrize("run", ["a.b.c", "x" * 53 + "-y", "x" * 53 + ".y", "nightly-dump.2026-03-10"])
     def test_the_name_of_a_job_is_a_dns_label(self, run: str) -> None:
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", names.hashed_job(run, "uid"))
+        for name in names.job_names(run, "uid", periodic=False):
+            assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
 
     def test_jobs_of_two_runs_of_the_same_name_differ(self) -> None:
-        assert names.hashed_job("r", "uid-1") != names.hashed_job("r", "uid-2")
+        assert names.job_names("r", "uid-1", periodic=False)[0] != names.job_names("r", "uid-2", periodic=False)[0]
 
     def test_the_spare_name_of_a_run_depends_on_the_definition(self) -> None:
-        spare = names.spare_run(NAME, at("12:00"), "uid-1")
-        assert spare != names.spare_run(NAME, at("12:00"), "uid-2")
-        assert spare.startswith(names.periodic_run(NAME, at("12:00")))
+        spare = names.periodic_runs(NAME, at("12:00"), "uid-1")[1]
+        assert spare != names.periodic_runs(NAME, at("12:00"), "uid-2")[1]
+        assert spare.startswith(names.periodic_runs(NAME, at("12:00"), DEFINITION_UID)[0])
 
     def test_a_run_under_its_spare_name_gets_a_job_that_fits(self) -> None:
         definition = a_definition(HOURLY, name=self.LONGEST, handled="12:00")
-        spare = names.spare_run(self.LONGEST, at("12:00"), DEFINITION_UID)
+        spare = names.periodic_runs(self.LONGEST, at("12:00"), DEFINITION_UID)[1]
         run = a_run("12:00", name=spare, scheduled_job=self.LONGEST)
         (create,) = each(decide(snapshot(definition, run), at("12:00")), CreateJob)
         assert len(create.name) <= 63
@@ -200,7 +201,13 @@ class TestNames:
     def test_a_job_whose_name_is_taken_gets_a_hashed_one(self) -> None:
         run = a_run("12:00")
         snap = snapshot(a_definition(HOURLY, handled="12:00"), run, taken_jobs=frozenset({run.name}))
-        assert job_names(decide(snap, at("12:00"))) == [names.hashed_job(run.name, run.uid)]
+        assert job_names(decide(snap, at("12:00"))) == [names.job_names(run.name, run.uid, periodic=False)[0]]
+
+    def test_each_object_has_nine_names_or_eight_and_all_differ(self) -> None:
+        runs = names.periodic_runs(self.LONGEST, at("12:00"), "uid")
+        starts, natives = names.auto_start_runs(NAME, "uid"), names.native_runs(NAME, "uid")
+        jobs = names.job_names(runs[0], "uid", periodic=True), names.job_names("x" * 253, "uid", periodic=False)
+        assert [len(set(found)) for found in (runs, starts, natives, *jobs)] == [9, 8, 9, 9, 8]
 
     def test_parts_of_a_digest_do_not_run_together(self) -> None:
         assert names.digest("ab", "c") != names.digest("a", "bc")

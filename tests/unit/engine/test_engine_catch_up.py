@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from carillon.api import keys
 from carillon.engine.decide import decide
 from carillon.engine.model import Run
+from carillon.engine.plan import CreateRun
 from tests.unit.engine.builders import (
     EVERY_MINUTE,
     HOURLY,
@@ -14,6 +16,7 @@ from tests.unit.engine.builders import (
     a_job,
     a_run,
     at,
+    each,
     fired,
     handled,
     job_names,
@@ -47,6 +50,31 @@ def test_all_runs_what_is_missed_even_while_forbid_holds() -> None:
     running = a_run("08:00", "Running")
     plan = decide(snapshot(definition, running, a_job(running, active=1)), at("11:30"))
     assert fired(plan) == ["09:00:00", "10:00:00", "11:00:00"]
+
+
+@pytest.mark.parametrize(("now", "noted"), [("12:00:00", False), ("12:00:59", False), ("12:01:00", True)])
+def test_what_was_missed_is_noted_on_the_run_by_the_clock_that_decided_it(now: str, noted: bool) -> None:
+    definition = a_definition(HOURLY, handled="11:00", catchUp=ALL)
+    (create,) = each(decide(snapshot(definition), at(now)), CreateRun)
+    assert (keys.CATCH_UP_ANNOTATION in create.body["metadata"].get("annotations", {})) is noted
+
+
+@pytest.mark.parametrize("created", ["11:55", "12:00", "12:05"])
+@pytest.mark.parametrize(("missed", "expected"), [(False, "Skipped"), (True, "Queued")])
+def test_a_skew_between_the_clocks_does_not_make_a_run_missed_or_prompt(
+    created: str, missed: bool, expected: str
+) -> None:
+    definition = a_definition(HOURLY, handled="12:00", catchUp=ALL)
+    active, run = a_run("11:00", "Running"), a_run("12:00", created=created, missed=missed)
+    plan = decide(snapshot(definition, active, a_job(active, active=1), run), at("12:00:30"))
+    assert outcome(plan, run)[0] == expected
+
+
+def test_a_persons_run_is_not_missed_whatever_is_noted_on_it() -> None:
+    definition = a_definition(HOURLY, handled="12:00", catchUp=ALL)
+    active, run = a_run("11:00", "Running"), a_run(missed=True)
+    plan = decide(snapshot(definition, active, a_job(active, active=1), run), at("12:00:30"))
+    assert outcome(plan, run) == ("Skipped", "ConcurrencyForbid")
 
 
 def test_all_stays_within_the_deadline() -> None:

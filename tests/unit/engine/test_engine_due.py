@@ -8,8 +8,9 @@ import pytest
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.model import TemplateCheck
-from carillon.engine.names import periodic_run
+from carillon.engine.names import periodic_runs
 from tests.unit.engine.builders import (
+    DEFINITION_UID,
     EVERY_MINUTE,
     HOURLY,
     NAME,
@@ -259,14 +260,14 @@ class TestWatermark:
 class TestForeignNames:
     def test_a_run_whose_name_is_taken_gets_a_hashed_one(self) -> None:
         definition = a_definition(HOURLY, handled="11:00")
-        name = periodic_run(NAME, at("12:00"))
+        name = periodic_runs(NAME, at("12:00"), DEFINITION_UID)[0]
         (create,) = each(decide(snapshot(definition, taken_runs=frozenset({name})), at("12:00")), plans.CreateRun)
         assert create.name.startswith(f"{name}-")
         assert create.name == create.body["metadata"]["name"] != name
 
     def test_the_run_under_the_hashed_name_resolves_the_due_time(self) -> None:
         definition = a_definition(HOURLY, handled="11:00")
-        name = periodic_run(NAME, at("12:00"))
+        name = periodic_runs(NAME, at("12:00"), DEFINITION_UID)[0]
         spare = a_run("12:00", name=f"{name}-0a1b2c3d")
         plan = decide(snapshot(definition, spare, taken_runs=frozenset({name})), at("12:00:01"))
         assert fired(plan) == []

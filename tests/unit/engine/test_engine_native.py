@@ -127,7 +127,7 @@ class TestKeeping:
         sim.apply(HOURLY, backend=NATIVE)
         before = cron_job(sim)
         assert before is not None
-        sim.cluster.patch_cron_job(NAME, change)
+        sim.cluster.merge_patch(CRON_JOBS, NAME, change)
         sim.work()
         after = cron_job(sim)
         assert after is not None
@@ -140,7 +140,7 @@ class TestKeeping:
         before = cron_job(sim)
         assert before is not None
         sim.crash()
-        sim.cluster.patch_cron_job(NAME, {"spec": {"startingDeadlineSeconds": 7}})
+        sim.cluster.merge_patch(CRON_JOBS, NAME, {"spec": {"startingDeadlineSeconds": 7}})
         sim.restart()
         sim.settle()
         assert (cron_job(sim) or {})["spec"] == before["spec"]
@@ -150,7 +150,7 @@ class TestKeeping:
         sim = Simulation()
         sim.apply(HOURLY, backend=NATIVE)
         theirs = {"labels": {"team": "files"}, "annotations": {"tool/tracks": "it"}, "finalizers": ["tool/holds"]}
-        sim.cluster.patch_cron_job(NAME, {"metadata": theirs, "spec": {"suspend": True}})
+        sim.cluster.merge_patch(CRON_JOBS, NAME, {"metadata": theirs, "spec": {"suspend": True}})
         sim.work()
         made = cron_job(sim)
         assert made is not None
@@ -303,11 +303,53 @@ class TestRuns:
         sim.advance(5)
         [line] = status(sim)["history"]
         assert (line["phase"], line["reason"]) == ("Running", "RunDeleted")
-        assert "how it ends is not recorded" in line["message"]
+        assert "the Job is the CronJob's, and goes on" in line["message"]
         assert "completionTime" not in line
         assert not status(sim)["counts"].get("stopped")
         assert job in sim.cluster.objects[JOBS]
+        sim.advance(60)
         sim.finish(job)
+        [line] = status(sim)["history"]
+        assert (line["phase"], line["reason"]) == ("Succeeded", "RunDeleted")
+        assert line["message"] == "the JobRun was deleted while its Job ran; the Job says: Complete"
+        assert line["completionTime"] == status(sim)["lastSuccessfulTime"] == "2026-03-10T13:01:05Z"
+        assert status(sim)["lastExecution"] == line
+        assert status(sim)["counts"]["succeeded"] == 1
+        sim.settle()
+
+    def test_one_whose_record_is_deleted_and_whose_job_fails(self) -> None:
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        job = fire(sim, "13:00:00")
+        sim.delete(JOB_RUNS, job)
+        sim.advance(5)
+        sim.finish(job, exit_code=3)
+        [line] = status(sim)["history"]
+        assert (line["phase"], line["reason"]) == ("Failed", "RunDeleted")
+        assert line["message"].endswith("the Job says: BackoffLimitExceeded")
+        assert (status(sim)["lastFailedTime"], status(sim)["counts"]["failed"]) == (line["completionTime"], 1)
+        sim.settle()
+
+    @pytest.mark.parametrize("seen", [True, False])
+    def test_one_whose_record_is_deleted_and_whose_job_goes_ends_unknown(self, seen: bool) -> None:
+        """The Job and the CronJob are gone, too, perhaps while nobody looked."""
+        sim = Simulation()
+        sim.apply(HOURLY, backend=NATIVE)
+        job = fire(sim, "13:00:00")
+        sim.delete(JOB_RUNS, job)
+        sim.advance(5)
+        if not seen:
+            sim.crash()
+        sim.cluster.delete(CRON_JOBS, NAME)
+        sim.cluster.delete(JOBS, job)
+        if not seen:
+            sim.restart()
+        sim.advance(20)
+        [line] = status(sim)["history"]
+        assert (line["phase"], line["reason"]) == ("Stopped", "RunDeleted")
+        assert "how it ended is not known" in line["message"]
+        assert "completionTime" not in line
+        assert status(sim)["counts"]["stopped"] == 1
         sim.settle()
 
     def test_a_pruned_run_does_not_come_back(self) -> None:

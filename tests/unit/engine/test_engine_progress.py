@@ -160,7 +160,7 @@ class TestJobDeleted:
 
     def test_the_api_server_is_asked_first(self) -> None:
         plan = after(job=None)
-        assert plan.look_ups == (plans.LookUpJob(RUN.name, JOB_UID),)
+        assert plan.look_ups == (plans.LookUpJob(RUN.name, JOB_UID, RUN.uid),)
         assert outcome(plan, RUN) == ("Running", "")
 
     def test_then_its_pods_are_looked_for(self) -> None:

@@ -71,6 +71,11 @@ def test_a_run_that_left_history_is_recorded() -> None:
     assert pruned(definition, *TWELVE) == names(*TWELVE[:9])
 
 
+def test_a_persons_run_is_pruned_whatever_it_calls_its_trigger() -> None:
+    run = a_run(name="mine", phase="Succeeded", trigger="autoStart", ended="11:00")
+    assert pruned(hourly(run, history={"succeeded": 0}), run) == ["mine"]
+
+
 def test_a_run_is_not_pruned_before_the_watermark_has_passed_its_due_time() -> None:
     definition = hourly(*TWELVE, handled="03:00", history={"succeeded": 0})
     assert pruned(definition, *TWELVE) == names(*TWELVE[:4])

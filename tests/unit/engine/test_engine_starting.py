@@ -200,7 +200,7 @@ class TestJobRefused:
 class TestAutoStart:
     """One run per UID; a suspended definition makes it at its first resume."""
 
-    NAME = names.auto_start_run(NAME, DEFINITION_UID)
+    NAME = names.auto_start_runs(NAME, DEFINITION_UID)[0]
 
     @staticmethod
     def created(**definition: Any) -> list[str]:
@@ -242,6 +242,14 @@ class TestAutoStart:
         run = a_run(name=self.NAME, trigger="autoStart")
         plan = decide(snapshot(definition, active, a_job(active, active=1), run), at("11:30"))
         assert outcome(plan, run) == ("Queued", "WaitingForSlot")
+
+    @pytest.mark.parametrize("name", ["mine", NAME])
+    def test_a_persons_run_of_that_trigger_name_is_a_manual_run(self, name: str) -> None:
+        definition = a_definition(HOURLY, handled="11:00", uid=DEFINITION_UID if name == "mine" else "uid-another")
+        active = a_run("11:00", "Running", owner=definition.uid)
+        run = a_run(name=name, trigger="autoStart", owner=definition.uid)
+        plan = decide(snapshot(definition, active, a_job(active, active=1), run), at("11:30"))
+        assert outcome(plan, run) == ("Skipped", "ConcurrencyForbid")
 
     def test_a_due_time_behind_one_that_waits_is_skipped_under_forbid(self) -> None:
         definition = a_definition(HOURLY, autoStart=True, handled="11:00")

@@ -1,14 +1,21 @@
 """The definition's status: columns, conditions, counts, history. What `kubectl get` and GitOps tools see: design 2."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carillon.api.scheduledjob import ScheduledJobStatus
+from carillon.engine import names
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
+from carillon.engine.history import Current, dated, record, unrecorded
 from carillon.engine.model import Definition, Job, PodReport, Refusal, Run, TemplateCheck
 from tests.unit.engine.builders import (
+    DEFINITION_UID,
     HOURLY,
     NAME,
     Body,
@@ -26,6 +33,7 @@ from tests.unit.engine.builders import (
     runs_of,
     skipped,
     snapshot,
+    stamp,
     status_after,
 )
 
@@ -87,7 +95,9 @@ class TestStatusColumn:
     """The first that holds of Invalid, Running, Queued, Disabled, Overdue, the last outcome, Waiting."""
 
     RAN = a_run("12:00", "Failed", ended="12:01")
-    QUEUED = a_run(name="q", phase="Queued", trigger="autoStart", created="12:05")
+    QUEUED = a_run(
+        name=names.auto_start_runs(NAME, DEFINITION_UID)[0], phase="Queued", trigger="autoStart", created="12:05"
+    )
 
     def shown(self, *things: Run | Job, invalid: bool = False, **rest: Any) -> str:
         cron = "61 * * * *" if invalid else HOURLY
@@ -334,6 +344,43 @@ class TestHistory:
         second = status(hourly(status=as_json(after)), *runs, late, now="12:10:01")
         assert second.counts.skipped == 31
         assert second.recorded_through == at("12:10:00")
+
+    def test_a_clock_that_was_set_back_stops_no_record_and_no_wake(self) -> None:
+        """Twenty lines lie in the future; to wait for them would be to record nothing until then."""
+        lines = [history_line(f"r{minute}", f"14:{minute:02}") for minute in range(29, 9, -1)]
+        definition = hourly(status={"history": lines, "recordedThrough": stamp("14:09")})
+        run = a_run("12:00", "Running")
+        plan = decide(snapshot(definition, run, a_job(run, succeeded="12:04")), at("12:04:01"))
+        after = status_after(plan, definition)
+        assert runs_of(after.history)[0] == run.name
+        assert after.history[0].completion_time == at("14:09:01"), "after what is counted already"
+        assert after.counts.succeeded == 1
+        assert after.recorded_through == at("14:10")
+        assert plan.wake_at == at("13:00")
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(st.tuples(st.integers(-7200, 7200), st.integers(0, 30)), max_size=12))
+    def test_whatever_the_clock_does_each_run_is_counted_once(self, turns: list[tuple[int, int]]) -> None:
+        """Each turn sets the clock, and lets some runs finish; then seconds pass until all is counted."""
+        now, kept = at("12:00"), ScheduledJobStatus()
+        runs: list[Run] = []
+        counted: list[str] = []
+        for jump, count in turns:
+            now += timedelta(seconds=jump)
+            for _ in range(count):
+                run = a_run(name=f"r{len(runs)}", phase="Running")
+                ended = run.status.model_copy(update={"phase": "Succeeded", "completion_time": now})
+                runs.append(replace(run, status=dated(run, ended, kept.recorded_through)))
+            for waited in range(5):
+                currents = [Current(run, run.status) for run in runs]
+                taken, history, through = record(kept, unrecorded(kept, currents), now)
+                counted += [current.run.name for current in taken]
+                kept = kept.model_copy(update={"history": history, "recorded_through": through})
+                if not unrecorded(kept, currents):
+                    break
+                assert waited < 4, "it waits for a clock that may not come"
+                now += timedelta(seconds=1)
+        assert sorted(counted) == sorted(run.name for run in runs)
 
     def test_the_message_of_a_line_is_short(self) -> None:
         after = status(hourly(), a_run("12:00", "Failed", ended="12:01", message="x" * 4000))

@@ -183,6 +183,19 @@ def test_every_goes_on_counting_through_closed_times() -> None:
     assert left.anchored(start).upcoming(start + timedelta(hours=1), 2) == expected
 
 
+def test_what_is_remembered_holds_for_each_anchor_of_its_own() -> None:
+    rng, begin = random.Random(1), datetime(2026, 3, 10, tzinfo=UTC)
+    shut = closed([exclude_window("0 * * * *", 1300, None, "k")])
+    every = parse_cron("@every 50m")
+    shared = outside(every, shut)
+    for _ in range(100):
+        anchor = begin + timedelta(minutes=rng.randrange(120))
+        after = begin + timedelta(hours=rng.randrange(3, 6))
+        through = after + timedelta(hours=rng.randrange(1, 60))
+        due = every.anchored(anchor).newest(after, through, 1_000)
+        assert shared.anchored(anchor).count(after, through) == sum(shut.at(moment) is None for moment in due)
+
+
 def test_a_schedule_that_is_always_closed_is_given_up_in_bounded_time() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for cron, zone in (("* * * * *", "Europe/Paris"), ("0 0 * * *", None)):
