@@ -64,7 +64,7 @@ async def test_a_calendar(world: World) -> None:
     office = CalendarKey(NAMESPACE, "office")
     world.client.meanwhile = lambda: world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
     await world.executor.read_calendar(office)
-    assert world.store.calendar(office) is not None
+    assert world.store.calendars.get(office) is not None
 
 
 async def test_a_run(world: World) -> None:
@@ -79,4 +79,4 @@ async def test_what_was_known_before_is_forgotten(world: World) -> None:
     await world.executor.execute(KEY, plans.LookUpDefinition())
     await world.executor.read_calendar(CalendarKey(NAMESPACE, "office"))
     assert world.store.snapshot(KEY).definition is None
-    assert world.store.calendars() == []
+    assert world.store.calendars.known() == []

@@ -9,7 +9,7 @@ from carillon.engine.audit import verify
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import decide
 from carillon.engine.explain import explain
-from carillon.engine.model import Calendar, Definition
+from carillon.engine.model import Calendar, CalendarSnapshot, Definition
 from carillon.engine.read import read_calendar, read_definition
 from tests.unit.engine.builders import (
     NAMESPACE,
@@ -153,7 +153,7 @@ class TestCalendars:
         [(NOON_CLOSED, "True", "Accepted"), ({"dates": ["2026-02-30"]}, "False", "InvalidSpec")],
     )
     def test_its_status_says_so(self, spec: dict[str, Any], status: str, reason: str) -> None:
-        plan = decide_calendar(a_calendar(**spec), used_by=3, now=at("12:00:00.5"))
+        plan = decide_calendar(CalendarSnapshot(a_calendar(**spec), used_by=3), at("12:00:00.5"))
         (write,) = each(plan, plans.WriteCalendarStatus)
         ready = write.status["conditions"][0]
         assert (ready["status"], ready["reason"], write.status["usedBy"]) == (status, reason, 3)
@@ -161,10 +161,12 @@ class TestCalendars:
 
     def test_once(self) -> None:
         calendar = a_calendar(**NOON_CLOSED)
-        (write,) = each(decide_calendar(calendar, used_by=3, now=at("12:00:00")), plans.WriteCalendarStatus)
+        (write,) = each(
+            decide_calendar(CalendarSnapshot(calendar, used_by=3), at("12:00:00")), plans.WriteCalendarStatus
+        )
         metadata = {"name": "office", "namespace": NAMESPACE, "uid": "u", "resourceVersion": "6", "generation": 2}
         written = read_calendar({"metadata": metadata, "spec": NOON_CLOSED, "status": write.status})
-        assert decide_calendar(written, used_by=3, now=at("13:00:00")).actions == ()
+        assert decide_calendar(CalendarSnapshot(written, used_by=3), at("13:00:00")).actions == ()
 
 
 @pytest.mark.parametrize(
