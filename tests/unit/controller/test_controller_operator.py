@@ -111,6 +111,24 @@ class TestTakingOver:
         await end(task)
         assert world.leader() == 0
 
+    async def test_it_competes_for_the_lease_only_once_every_kind_was_listed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a definition would be decided while its Calendars or its runs are on their way."""
+        competed: list[int] = []
+
+        async def compete() -> None:
+            competed.append(1)
+
+        monkeypatch.setattr(world.operator._leadership, "run", compete)
+        task = asyncio.create_task(world.operator._elect())
+        for listed in (world.operator._comparison.listed, *(f.synced for f in world.operator._followers)):
+            await asyncio.sleep(0.01)
+            assert competed == []
+            listed.set()
+        await task
+        assert competed == [1]
+
 
 class TestComparing:
     async def test_only_the_watched_namespaces_are_listed_and_others_left_alone(self) -> None:
