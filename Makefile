@@ -64,6 +64,9 @@ fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it f
 bench-schedule: $(READY) ## Due times per second, against croniter and cronsim
 	$(BIN)/python -m tests.bench.schedule
 
+bench-calendars: $(READY) ## What a Calendar costs that 10,000 ScheduledJobs name, and how late others are meanwhile
+	$(BIN)/python -m tests.bench.calendars
+
 bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 ScheduledJobs
 	$(BIN)/python -m tests.bench.idle
 
@@ -84,4 +87,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-idle bench-latency cluster cluster-down image demo

@@ -39,8 +39,23 @@ class Api(Protocol):
         """Read a collection."""
         ...
 
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        """Create an object."""
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
+        """Create an object, or only ask whether it would be."""
+        ...
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        """Change an object, or only ask whether it would be."""
         ...
 
     async def close(self) -> None:

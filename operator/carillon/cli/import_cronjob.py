@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -23,7 +23,7 @@ from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace
 from carillon.cli.problems import explained, run, usage
 from carillon.engine import importing
 from carillon.kube.errors import ApiError, Unreachable
-from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS
 
 app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
 
@@ -36,29 +36,6 @@ class Output(StrEnum):
 
     YAML = "yaml"
     REPORT = "report"
-
-
-class Writer(Api, Protocol):
-    """What a change-over needs of `kube.client.Client`."""
-
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
-    ) -> Object:
-        """Create an object, or only ask whether it would be."""
-        ...
-
-    async def merge_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Object,
-        *,
-        subresource: str = "",
-        dry_run: bool = False,
-    ) -> Object:
-        """Change an object, or only ask whether it would be."""
-        ...
 
 
 @app.callback()
@@ -115,7 +92,7 @@ def cronjob(
             problems = 0
             for raw in found:
                 try:
-                    await act(cast(Writer, cluster.api), raw, world.now)
+                    await act(cluster.api, raw, world.now)
                 except (_Refused, ApiError, Unreachable) as problem:
                     _say(f"CronJob {_name(raw)}: {problem}")
                     problems += 1
@@ -147,7 +124,7 @@ def _report(raw: Object, imported: importing.Imported) -> None:
             _say(f"  {word + ':':8} {line}")
 
 
-async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
+async def _take_over(client: Api, raw: Object, _clock: Clock) -> None:
     """Suspend the CronJob, then have the ScheduledJob count from now on."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     imported = importing.import_cron_job(raw)
@@ -182,7 +159,7 @@ async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     _say(f"CronJob {_name(raw)}: taken over; it is suspended, and {after}")
 
 
-async def _try_out(client: Writer, raw: Object, imported: importing.Imported, there: Object | None) -> None:
+async def _try_out(client: Api, raw: Object, imported: importing.Imported, there: Object | None) -> None:
     """Ask the API server for the ScheduledJob that would be made; one that is there from before has to be the same."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     # Where the name is taken, one of another name shows what the API server makes of the fields: it adds defaults.
@@ -203,7 +180,7 @@ async def _try_out(client: Writer, raw: Object, imported: importing.Imported, th
         )
 
 
-async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
+async def _give_back(client: Api, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     scheduled_job = await _find(client, namespace, name)
@@ -273,7 +250,7 @@ def _patch(namespace: str, name: str, spec: Object) -> str:
     return f"kubectl -n {namespace} patch sj {name} --type merge -p '{json.dumps({'spec': spec})}'"
 
 
-async def _find(client: Writer, namespace: str, name: str) -> Object | None:
+async def _find(client: Api, namespace: str, name: str) -> Object | None:
     try:
         return await client.get(SCHEDULED_JOBS, namespace, name)
     except ApiError as error:

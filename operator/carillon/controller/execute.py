@@ -100,9 +100,9 @@ class Executor:
                 await self._native.execute(key, action)
             case plans.WriteCalendarStatus():
                 body = _status_body("Calendar", key.namespace, key.name, action.resource_version, action.status)
-                self._store.put_calendar(
-                    await self._client.replace(CALENDARS, key.namespace, key.name, body, subresource="status")
-                )
+                raw = await self._client.replace(CALENDARS, key.namespace, key.name, body, subresource="status")
+                self._store.calendars.note_counted(CalendarKey(key.namespace, key.name), self._clock())
+                self._store.put_calendar(raw)
             case plans.Emit():
                 self._recorder.emit(
                     regarding=_reference(action.kind, key.namespace, action.name, action.uid),
@@ -113,7 +113,7 @@ class Executor:
 
     async def tell_parked(self, key: Key, problem: Exception) -> None:
         """Say on the definition that the operator fails on it; the next decision that succeeds takes it back."""
-        definition = self._store.snapshot(key).definition
+        definition = self._store.definition(key)
         if definition is None:
             return
         stalled = Condition(
@@ -178,7 +178,7 @@ class Executor:
 
     async def read_calendar(self, key: CalendarKey) -> None:
         """Ask the API server itself for a Calendar: the watches of kinds are not in step."""
-        known = self._store.calendar(key)
+        known = self._store.calendars.get(key)
         try:
             self._store.put_calendar(await self._client.get(CALENDARS, key.namespace, key.name))
         except ApiError as error:
@@ -247,7 +247,7 @@ class Executor:
         self._store.put_job(raw)
 
     async def _look_up_definition(self, key: Key) -> None:
-        known = self._store.snapshot(key).definition
+        known = self._store.definition(key)
         try:
             self._store.put_definition(await self._client.get(SCHEDULED_JOBS, key.namespace, key.name))
         except ApiError as error:
@@ -343,7 +343,7 @@ class Executor:
         notes.names_taken_at = notes.names_taken_at or self._clock()
 
     def _tell_taken(self, key: Key, kind: str, name: str) -> None:
-        definition = self._store.snapshot(key).definition
+        definition = self._store.definition(key)
         if definition is not None:
             self._recorder.emit(
                 regarding=_reference("ScheduledJob", key.namespace, key.name, definition.uid),

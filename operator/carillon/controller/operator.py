@@ -1,10 +1,9 @@
 """Puts the pieces together: client, watches, store, worker, lease and probes; from start to a graceful stop."""
 
 import asyncio
-import contextlib
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from carillon.api import keys
 from carillon.api.base import GROUP, VERSION
 from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
+from carillon.controller.comparison import Comparison
 from carillon.controller.execute import Executor
 from carillon.controller.kopf_shell import watch_definitions
 from carillon.controller.leadership import Leadership
@@ -31,7 +31,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
-from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -55,7 +55,6 @@ class Operator:
         self._settings = settings
         self._client = client
         self._metrics = metrics
-        self._namespaces: tuple[str | None, ...] = settings.watch_namespaces or (None,)
         self._agenda = Agenda()
         self._queue = WorkQueue()
         self._store = Store(
@@ -90,60 +89,36 @@ class Operator:
             settings, lead=self._lead, alive=lambda: self._worker.alive, observer=metrics.request
         )
         client.gate = self._leadership
-        self._followers = [follower for namespace in self._namespaces for follower in self._follow(namespace)]
-        self._definitions_listed = asyncio.Event()
-        self._compare_soon = asyncio.Event()
-        self._compared_at: dict[str | None, int] = {}
+        namespaces: tuple[str | None, ...] = settings.watch_namespaces or (None,)
+        self._comparison = Comparison(
+            client=client, store=self._store, namespaces=namespaces, every_seconds=settings.relist_seconds
+        )
+        self._followers = [follower for namespace in namespaces for follower in self._follow(namespace)]
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
 
     def _follow(self, namespace: str | None) -> list[Follower]:
         store = self._store
+
+        def follow(resource: Resource, on_object: Callable[[Object], None], label_selector: str = "") -> Follower:
+            return Follower(
+                self._client,
+                resource,
+                namespace,
+                label_selector=label_selector,
+                on_object=on_object,
+                on_gone=lambda _namespace, _name, uid: store.drop(uid),
+                on_back=self._comparison.begin_anew,
+            )
+
         return [
-            Follower(
-                self._client,
-                CALENDARS,
-                namespace,
-                on_object=store.put_calendar,
-                on_gone=lambda _namespace, _name, uid: store.drop(uid),
-                on_back=self._begin_anew,
-            ),
-            Follower(
-                self._client,
-                JOB_RUNS,
-                namespace,
-                on_object=store.put_run,
-                on_gone=lambda _namespace, _name, uid: store.drop(uid),
-                on_back=self._begin_anew,
-            ),
-            Follower(
-                self._client,
-                JOBS,
-                namespace,
-                label_selector=keys.RUN_UID_LABEL,
-                on_object=store.put_job,
-                on_gone=lambda _namespace, _name, uid: store.drop(uid),
-                on_back=self._begin_anew,
-            ),
-            Follower(
-                self._client,
-                JOBS,
-                namespace,
-                # Those of the native backend, until they are tied to a JobRun, and on.
-                label_selector=keys.NATIVE_LABEL,
-                on_object=store.put_job,
-                on_gone=lambda _namespace, _name, uid: store.drop(uid),
-                on_back=self._begin_anew,
-            ),
-            Follower(
-                self._client,
-                CRON_JOBS,
-                namespace,
-                label_selector=keys.NATIVE_LABEL,
-                on_object=store.put_cron_job,
-                on_gone=lambda _namespace, _name, uid: store.drop(uid),
-                on_back=self._begin_anew,
-            ),
+            follow(CALENDARS, store.put_calendar),
+            follow(JOB_RUNS, store.put_run),
+            follow(JOBS, store.put_job, keys.RUN_UID_LABEL),
+            # Those of the native backend, until they are tied to a JobRun, and on.
+            follow(JOBS, store.put_job, keys.NATIVE_LABEL),
+            follow(CRON_JOBS, store.put_cron_job, keys.NATIVE_LABEL),
+            # The store holds no events: none is gone from it.
             Follower(
                 self._client,
                 EVENTS,
@@ -177,7 +152,7 @@ class Operator:
             await self._wait_for_api()
             tasks = [
                 self._spawn(self._watch_definitions(), "definitions"),
-                self._spawn(self._compare_definitions(), "comparison"),
+                self._spawn(self._comparison.run(), "comparison"),
                 self._spawn(self._recorder.run(), "events"),
                 *(self._spawn(follower.run(), "watch") for follower in self._followers),
                 self._spawn(self._elect(), "lease"),
@@ -237,96 +212,29 @@ class Operator:
                     configuration=lambda: self._client.configuration,
                     on_object=self._store.put_definition,
                     on_gone=self._store.drop,
-                    on_listed=self._compare_soon.set,
+                    on_listed=self._comparison.soon,
                     on_ready=lambda: self._catch_signals(asyncio.get_running_loop()),
                 )
             except Exception:
                 # Whatever kopf stumbles over (the CRD deleted and made anew): begin again when the kinds are there.
                 log.exception("the watch of ScheduledJobs broke off")
-                self._definitions_listed.clear()
+                self._comparison.listed.clear()
                 await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
                 await self._wait_for_api()
-                self._compare_soon.set()
+                self._comparison.soon()
             else:
                 self._stop.set()  # kopf took a signal for itself before it was ready
 
-    async def _compare_definitions(self) -> None:
-        """Compare with a list: at once, to be complete, after each list of kopf's, and slowly.
-
-        kopf lists anew after a 410, and tells of no deletion that it missed.
-        """
-        while True:
-            self._compare_soon.clear()
-            try:
-                await self._compare()
-            except (ApiError, Unreachable) as error:
-                log.warning("ScheduledJobs could not be listed", why=str(error))
-                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
-                continue
-            self._definitions_listed.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.relist_seconds):
-                    await self._compare_soon.wait()
-                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)  # a list arrives in many pieces
-
-    async def _compare(self) -> None:
-        """Make the store's ScheduledJobs those that the API server has."""
-        for namespace in self._namespaces:
-            here = [d for d in self._store.definitions() if namespace in (None, d.key.namespace)]
-            before = {d.uid for d in here}
-            # From before the list, for another may overtake this one.
-            seen_before = max((int(d.resource_version) for d in here), default=0)
-            seen_before = max(seen_before, self._compared_at.get(namespace, 0))
-            items, version = await self._client.list(SCHEDULED_JOBS, namespace)
-            if int(version) < seen_before:
-                self._begin_anew()
-            self._compared_at[namespace] = int(version)
-            for raw in items:
-                try:
-                    self._store.put_definition(raw)
-                except Exception:
-                    # One object never stops the others.
-                    log.exception("a ScheduledJob could not be taken in", uid=raw["metadata"]["uid"])
-            for uid in before - {item["metadata"]["uid"] for item in items}:
-                log.info("a deletion that nobody told of", uid=uid)
-                self._store.drop(uid)
-
-    async def _find_pods(self) -> None:
-        """Learn of pods that have outlived their Job; their slots were known to the last leader alone."""
-        for namespace in self._namespaces:
-            pods, _ = await self._client.list(
-                PODS,
-                namespace,
-                label_selector=keys.RUN_UID_LABEL,
-                field_selector="status.phase!=Succeeded,status.phase!=Failed",
-                metadata_only=True,
-            )
-            self._store.put_pods(pods)
-
-    def _begin_anew(self) -> None:
-        """Forget the versions: with those of before, everything that comes now would be taken for old."""
-        log.warning("the API server has gone back in time, as after a restored backup; everything is taken in anew")
-        self._store.begin_anew()
-        self._compare_soon.set()
-
     async def _elect(self) -> None:
         """Compete for the lease once everything there is was seen."""
-        await self._definitions_listed.wait()
+        await self._comparison.listed.wait()
         for follower in self._followers:
             await follower.synced.wait()
         await self._leadership.run()
 
     async def _lead(self) -> None:
         # The watermarks that the last leader wrote must be known before the first decision.
-        while True:
-            try:
-                await self._compare()
-                await self._find_pods()
-            except (ApiError, Unreachable) as error:
-                log.warning("ScheduledJobs and pods could not be listed", why=str(error))
-                await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
-            else:
-                break
+        await self._comparison.complete(pods=True)
         self._metrics.leading.set(1)
         try:
             async with asyncio.TaskGroup() as group:
@@ -366,7 +274,7 @@ class Operator:
         return None if self._worker.alive else "the worker does not work"
 
     def _ready(self) -> str | None:
-        if not self._definitions_listed.is_set():
+        if not self._comparison.listed.is_set():
             return "ScheduledJobs are not listed yet"
         if not all(follower.synced.is_set() for follower in self._followers):
             return "JobRuns and Jobs are not listed yet"

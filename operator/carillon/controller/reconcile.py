@@ -23,6 +23,8 @@ ROUNDS = 30
 """A key that is not settled after as many rounds is put off: a decision that never ends must not hold a worker."""
 UNWATCHED_INTERVAL = timedelta(seconds=5)
 """How often a Job is looked up that no watch tells of."""
+BREATH = 50
+"""So many keys are added to the queue in a row before the rest of the event loop gets its turn."""
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_OUTAGE_SECONDS = 5.0
 """The API server is away or refuses: a due time waits no longer than this after it is back."""
@@ -34,15 +36,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _PutOff:
-    """A key that failed: it is left alone until then, unless the definition changes."""
+    """A key that failed: it is left alone until then, unless people change what it is decided from."""
 
     failures: int
     until: datetime
-    generation: int
+    edition: int
 
 
 class Reconciler:
-    """Brings one definition, its runs and its Jobs to where the decision wants them."""
+    """Brings what one key names to where the decision wants it: a definition with its runs and Jobs, or a Calendar."""
 
     def __init__(
         self,
@@ -67,19 +69,17 @@ class Reconciler:
     async def reconcile(self, key: WorkKey) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
         put_off = self._put_offs.get(key)
-        if put_off is not None and self._clock() < put_off.until and put_off.generation == self._generation(key):
-            # Its events do not shorten the pause; a change of the definition does.
+        if put_off is not None and self._clock() < put_off.until and put_off.edition == self._store.edition(key):
+            # Its events do not shorten the pause; what people change does.
             self._agenda.bring_forward(key, put_off.until)
             return
         try:
-            settled = await (self._settle_calendar(key) if isinstance(key, CalendarKey) else self._settle(key))
+            settled = await self._settle(key)
         except WritesRefused:
             # Perhaps for a moment only, in which a renewal was late; a process that leads no more forgets its agenda.
             log.debug("a write was refused: this process does not lead", key=str(key))
             self._agenda.bring_forward(key, self._clock() + timedelta(seconds=1))
-        except Unreachable as error:
-            self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
-        except ApiError as error:
+        except (ApiError, Unreachable) as error:
             self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
         except Exception as error:
             # One object never stops the others: park it, say so, and try again later.
@@ -101,28 +101,17 @@ class Reconciler:
             else:
                 self._unwatched_looked_up.pop(key, None)
 
-    async def _settle_calendar(self, key: CalendarKey) -> bool:
-        for _ in range(ROUNDS):
-            calendar = self._store.calendar(key)
-            plan = plans.Plan()
-            if calendar is not None:
-                plan = decide_calendar(calendar, used_by=len(self._store.users_of(key)), now=self._clock())
-            if not plan.actions:
-                break
-            await self._carry_out_all(Key(key.namespace, key.name), plan)
-        return True
-
-    async def _settle(self, key: Key) -> bool:
-        self._expire_notes(key)
-        while self._unanswered.get(key):
-            await self._executor.look_for(key, self._unanswered[key][-1])
-            self._unanswered[key].pop()
-        self._unanswered.pop(key, None)
-        for calendar in self._store.missing_calendars(key):
-            await self._executor.read_calendar(calendar)
+    async def _settle(self, key: WorkKey) -> bool:
+        if isinstance(key, CalendarKey):
+            await self._tell_users(key)
+        else:
+            await self._learn_what_is_in_doubt(key)
+        asked: set[tuple[int, CalendarKey]] = set()
         tried: tuple[plans.First, ...] = ()
         for _ in range(ROUNDS):
-            plan = decide(self._store.snapshot(key), self._clock())
+            if isinstance(key, Key):
+                await self._ask_for_missing_calendars(key, asked)
+            plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
                 return True
@@ -134,11 +123,46 @@ class Reconciler:
             futile = bool(plan.first) and plan.first == tried
             if futile and not (plan.look_ups or plan.records):
                 break
-            await self._carry_out_all(key, plan, futile=futile)
+            await self._carry_out_all(Key(key.namespace, key.name), plan, futile=futile)
             tried = plan.first
         log.warning("not settled", key=str(key), actions=[type(a).__name__ for a in plan.actions])
         self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
         return False
+
+    def _decide(self, key: WorkKey) -> plans.Plan:
+        now = self._clock()
+        if isinstance(key, CalendarKey):
+            return decide_calendar(self._store.calendars.snapshot(key), now)
+        return decide(self._store.snapshot(key), now)
+
+    async def _tell_users(self, key: CalendarKey) -> None:
+        """Have the definitions that name a Calendar looked at, which may be thousands, when it has changed."""
+        for number, user in enumerate(self._store.calendars.untold(key), start=1):
+            self._queue.add(user)
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+
+    async def _learn_what_is_in_doubt(self, key: Key) -> None:
+        self._expire_notes(key)
+        while self._unanswered.get(key):
+            await self._executor.look_for(key, self._unanswered[key][-1])
+            self._unanswered[key].pop()
+        self._unanswered.pop(key, None)
+
+    async def _ask_for_missing_calendars(self, key: Key, asked: set[tuple[int, CalendarKey]]) -> None:
+        """Ask the API server for each Calendar that a definition names and no watch has told of.
+
+        The watches of kinds are not in step, and a definition may change while its last decision is carried out: a
+        Calendar counts as missing only when it was asked for after what names it was known.
+        """
+        while True:
+            edition = self._store.edition(key)
+            unasked = [c for c in self._store.missing_calendars(key) if (edition, c) not in asked]
+            if not unasked:
+                return
+            for calendar in unasked:
+                await self._executor.read_calendar(calendar)
+                asked.add((edition, calendar))
 
     async def _carry_out_all(self, key: Key, plan: plans.Plan, *, futile: bool = False) -> None:
         """What goes first, then what has to be known, then the records: each with a decision of its own.
@@ -202,13 +226,6 @@ class Reconciler:
         failures = before.failures + 1 if before is not None else 1
         seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16)) * random.uniform(0.75, 1.25)
         until = self._clock() + timedelta(seconds=seconds)
-        self._put_offs[key] = _PutOff(failures, until, self._generation(key))
+        self._put_offs[key] = _PutOff(failures, until, self._store.edition(key))
         log.warning("put off", key=str(key), seconds=round(seconds, 1), failures=failures, why=why)
         self._agenda.bring_forward(key, until)
-
-    def _generation(self, key: WorkKey) -> int:
-        if isinstance(key, CalendarKey):
-            calendar = self._store.calendar(key)
-            return calendar.generation if calendar is not None else 0
-        definition = self._store.snapshot(key).definition
-        return definition.generation if definition is not None else 0

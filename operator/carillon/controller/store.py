@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.controller.calendars import Calendars, calendars_of
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
-    Calendar,
     CalendarKey,
     CronJob,
     Definition,
@@ -32,15 +32,7 @@ from carillon.engine.model import (
 )
 from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
-from carillon.engine.read import (
-    NO_CALENDARS,
-    controller_uid,
-    read_calendar,
-    read_cron_job,
-    read_definition,
-    read_job,
-    read_run,
-)
+from carillon.engine.read import controller_uid, read_calendar, read_cron_job, read_job, read_run, read_unplanned
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -111,6 +103,11 @@ class _Family:
     """A definition with its runs and Jobs, by UID."""
 
     definition: Definition | None = None
+    """As it was read, without a plan."""
+    planned: Definition | None = None
+    """With the plan of the last decision, which may be out of date."""
+    edition: int = 0
+    """Of the Calendars, when it was planned."""
     runs: dict[str, Run] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     notes: Notes | None = None
@@ -131,6 +128,8 @@ class Store:
         unreadable: Callable[[Object, str], None],
         clock: Callable[[], datetime],
     ) -> None:
+        self.calendars = Calendars()
+        """To be read; what is learnt of a Calendar goes through the store."""
         self._changed = changed
         self._unreadable = unreadable
         self._clock = clock
@@ -138,16 +137,19 @@ class Store:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
-        self._calendars: dict[str, dict[str, Calendar]] = {}
-        self._calendar_keys: dict[str, CalendarKey] = {}
 
     def known(self) -> list[Key]:
         """Every key about which something is known."""
         return list(self._families)
 
     def definitions(self) -> list[Definition]:
-        """Every definition."""
+        """Every definition as it was read: what it says of itself, and nothing that could be decided from."""
         return [family.definition for family in self._families.values() if family.definition is not None]
+
+    def definition(self, key: Key) -> Definition | None:
+        """The definition as it was read, as above."""
+        family = self._families.get(key)
+        return family.definition if family is not None else None
 
     def sizes(self) -> dict[str, int]:
         """How many objects of each kind are held."""
@@ -159,18 +161,29 @@ class Store:
         }
 
     def snapshot(self, key: Key) -> Snapshot:
-        """Everything that a decision about the key is made from."""
+        """Everything that a decision about the key is made from; the definition is planned now, where it has to be."""
         family = self._families.get(key)
         if family is None:
             return Snapshot(key=key, definition=None)
         return Snapshot(
             key=key,
-            definition=family.definition,
+            definition=self._planned(family),
             runs=tuple(family.runs.values()),
             jobs=tuple(family.jobs.values()),
             observations=family.notes.freeze() if family.notes is not None else Observations(),
             cron_job=family.cron_job,
         )
+
+    def _planned(self, family: _Family) -> Definition | None:
+        if family.definition is None:
+            return None
+        named = calendars_of(family.definition)
+        edition = self.calendars.edition(named)
+        if family.planned is None or family.edition != edition:
+            found = {key.name: self.calendars.get(key) for key in named}
+            calendars = {name: calendar for name, calendar in found.items() if calendar is not None}
+            family.planned, family.edition = plan(family.definition, calendars), edition
+        return family.planned
 
     def notes(self, key: Key) -> Notes:
         """The notes about a key, to be added to."""
@@ -188,7 +201,7 @@ class Store:
         """Take in a ScheduledJob."""
         if self._stale(raw):
             return
-        definition = read_definition(raw, self._calendars.get(raw["metadata"]["namespace"], NO_CALENDARS))
+        definition = read_unplanned(raw)
         family = self._families.setdefault(definition.key, _Family())
         known = family.definition
         if known is not None and known.uid != definition.uid:
@@ -197,8 +210,7 @@ class Store:
                 return
             self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
-        family.definition = definition
-        self._tell_calendars(known, definition)
+        self._put_definition(family, definition)
         if definition.unreadable_status:
             self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
@@ -209,62 +221,44 @@ class Store:
             family.notes.forget_told(definition)
         self._note(raw, definition.key)
 
+    def _put_definition(self, family: _Family, definition: Definition) -> None:
+        before, planned = family.definition, family.planned
+        family.definition, family.planned = definition, None
+        if planned is not None and before is not None and _as_before(before, definition):
+            # Its status has changed: there is nothing to plan anew.
+            family.planned = replace(definition, triggers=planned.triggers, invalid=planned.invalid)
+        self._name_calendars(definition.key, before, definition)
+
     def put_calendar(self, raw: Object) -> None:
-        """Take in a Calendar; the definitions that name it are planned anew."""
+        """Take in a Calendar; the definitions that name it are planned anew before anything is decided for them."""
         if self._stale(raw):
             return
         calendar = read_calendar(raw)
         key = CalendarKey(*calendar.key)
-        before = self.calendar(key)
-        if before is not None and before.uid != calendar.uid:
-            self.drop(before.uid)
-            before = None
-        self._calendars.setdefault(key.namespace, {})[key.name] = calendar
+        known = self.calendars.get(key)
+        if known is not None and known.uid != calendar.uid:
+            if int(calendar.resource_version) < self._versions.get(known.uid, 0):
+                self._bury(calendar.uid)  # a late word of one that was deleted, and made anew since
+                return
+            self.drop(known.uid)
+        self.calendars.put(calendar)
         self._versions[calendar.uid] = int(calendar.resource_version)
-        self._calendar_keys[calendar.uid] = key
-        if before is None or (before.spec, before.invalid) != (calendar.spec, calendar.invalid):
-            self._plan_anew(key)
         self._changed(key)
-
-    def calendar(self, key: CalendarKey) -> Calendar | None:
-        """The Calendar of that name."""
-        return self._calendars.get(key.namespace, {}).get(key.name)
-
-    def calendars(self) -> list[CalendarKey]:
-        """Every Calendar."""
-        return list(self._calendar_keys.values())
 
     def missing_calendars(self, key: Key) -> list[CalendarKey]:
         """The Calendars that a definition names and of which no watch has told (yet)."""
-        family = self._families.get(key)
-        if family is None or family.definition is None:
-            return []
-        known = self._calendars.get(key.namespace, {})
-        return [CalendarKey(key.namespace, name) for name in _calendars_of(family.definition) if name not in known]
+        return [named for named in calendars_of(self.definition(key)) if self.calendars.get(named) is None]
 
-    def users_of(self, key: CalendarKey) -> list[Definition]:
-        """The definitions that name a Calendar."""
-        return [
-            definition
-            for definition in self.definitions()
-            if definition.key.namespace == key.namespace and key.name in _calendars_of(definition)
-        ]
+    def edition(self, key: WorkKey) -> int:
+        """A number that is another one when people have changed what is decided from, and the same when we have."""
+        if isinstance(key, CalendarKey):
+            return self.calendars.edition([key])
+        definition = self.definition(key)
+        return definition.generation if definition is not None else 0
 
-    def _drop_calendar(self, key: CalendarKey) -> None:
-        del self._calendars[key.namespace][key.name]
-        self._plan_anew(key)
-
-    def _plan_anew(self, key: CalendarKey) -> None:
-        for definition in self.users_of(key):
-            self._families[definition.key].definition = plan(definition, self._calendars[key.namespace])
-            self._changed(definition.key)
-
-    def _tell_calendars(self, *definitions: Definition | None) -> None:
-        """Calendars say how many definitions name them."""
-        for definition in filter(None, definitions):
-            for name in _calendars_of(definition):
-                if name in self._calendars.get(definition.key.namespace, {}):
-                    self._changed(CalendarKey(definition.key.namespace, name))
+    def _name_calendars(self, key: Key, before: Definition | None, now: Definition | None) -> None:
+        for named in self.calendars.name(key, before, now):
+            self._changed(named)  # it says how many definitions name it
 
     def put_run(self, raw: Object) -> None:
         """Take in a JobRun; one that cannot be read is reported and left alone."""
@@ -383,16 +377,16 @@ class Store:
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._bury(uid)
-        if uid in self._calendar_keys:
-            self._drop_calendar(self._calendar_keys.pop(uid))
+        if uid in self.calendars:
+            self._changed(self.calendars.remove(uid))
             return
         key = self._keys.pop(uid, None)
         family = self._families.get(key) if key is not None else None
         if key is None or family is None:
             return
         if family.definition is not None and family.definition.uid == uid:
-            self._tell_calendars(family.definition)
-            family.definition = None
+            self._name_calendars(key, family.definition, None)
+            family.definition = family.planned = None
             if family.notes is not None:
                 family.notes.forget_told(None)
         if family.cron_job is not None and family.cron_job.uid == uid:
@@ -475,8 +469,8 @@ class Store:
         self._changed(key)
 
 
-def _calendars_of(definition: Definition) -> tuple[str, ...]:
-    return definition.spec.exclude.calendars if definition.spec is not None else ()
+def _as_before(before: Definition, now: Definition) -> bool:
+    return (before.spec, before.invalid) == (now.spec, now.invalid)
 
 
 def _told(run: Run, job: Job) -> bool:

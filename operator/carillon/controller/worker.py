@@ -45,6 +45,7 @@ class Worker:
         self._working = False
         self._failed = False
         self._pulse = time.monotonic()
+        self._turn = asyncio.Lock()
 
     def changed(self, key: WorkKey) -> None:
         """Take note that something about a key has changed."""
@@ -61,7 +62,7 @@ class Worker:
         self._working = True
         self._failed = False
         self._pulse = time.monotonic()
-        for calendar in self._store.calendars():
+        for calendar in self._store.calendars.known():
             self._queue.add(calendar)
         for key in self._store.known():
             self._queue.add(key)
@@ -81,7 +82,12 @@ class Worker:
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
+            async with self._turn:
+                # Many decisions in a row wait for nobody's answer: between two of them the rest of the event loop gets
+                # its turn, and what has become due meanwhile goes first.
+                await asyncio.sleep(0)
+                self._add_due(self._clock())
+                key = await self._queue.get()
             try:
                 await self._reconciler.reconcile(key)
             finally:
@@ -91,8 +97,11 @@ class Worker:
         while True:
             self._pulse = time.monotonic()
             now = self._clock()
-            for key in self._agenda.due(now):
-                self._queue.add(key, urgent=True)
+            self._add_due(now)
             upcoming = self._agenda.next()
             wait = LONGEST_SLEEP_SECONDS if upcoming is None else (upcoming - now).total_seconds()
             await asyncio.sleep(min(max(wait, 0.001), LONGEST_SLEEP_SECONDS))
+
+    def _add_due(self, now: datetime) -> None:
+        for key in self._agenda.due(now):
+            self._queue.add(key, urgent=True)

@@ -80,6 +80,19 @@ class Calendar:
     invalid: str
     """Why it is not understood, in words that name the field and the cure; empty when it is."""
     status: CalendarStatus
+    closed: dict[ZoneInfo, Closed] = field(default_factory=dict, compare=False, repr=False)
+    """What it closes, by the time zone in which its days are read; worked out once for all that name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSnapshot:
+    """Everything a decision about one Calendar is made from, but the time."""
+
+    calendar: Calendar | None
+    used_by: int = 0
+    """How many definitions name it."""
+    counted_at: datetime | None = None
+    """When that was written for the last time, by this process."""
 
 
 @dataclass(frozen=True, slots=True)

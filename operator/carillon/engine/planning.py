@@ -57,9 +57,10 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     if definition.spec is None:
         return definition
     problems: list[str] = []
-    planned = [_trigger(definition.spec, index, definition.key, calendars, problems) for index in _indices(definition)]
+    closures = _Closures(definition.spec, definition.key, calendars, problems)
+    planned = [_trigger(definition.spec, index, definition.key, closures, problems) for index in _indices(definition)]
     if not definition.spec.triggers:  # an exclusion without a trigger is of no use, and may be wrong all the same
-        _sources(definition.spec, definition.key, UTC_ZONE, calendars, problems)
+        closures.within(UTC_ZONE)
     name = definition.key.name
     if len(name) > keys.SCHEDULED_JOB_NAME_LENGTH:
         limit = keys.SCHEDULED_JOB_NAME_LENGTH
@@ -82,7 +83,7 @@ def calendar_problem(spec: CalendarSpec, key: Key) -> str:
 
 
 def _trigger(
-    spec: ScheduledJobSpec, index: int, key: Key, calendars: Mapping[str, Calendar], problems: list[str]
+    spec: ScheduledJobSpec, index: int, key: Key, closures: "_Closures", problems: list[str]
 ) -> PlannedTrigger | None:
     trigger = spec.triggers[index]
     try:
@@ -94,8 +95,7 @@ def _trigger(
     schedule = bounded(schedule, start_at=trigger.start_at, end_at=trigger.end_at)
     if trigger.start_at is not None or trigger.end_at is not None:
         identity += tuple(rfc3339(t) if t is not None else "" for t in (trigger.start_at, trigger.end_at))
-    sources = _sources(spec, key, zone, calendars, problems)
-    shut = closed(piece for source in sources for piece in source[1].pieces) if sources else None
+    sources, shut = closures.within(zone)
     return PlannedTrigger(
         name=trigger.name,
         spec_hash=digest(*identity, length=12),
@@ -129,31 +129,69 @@ def _field(trigger: Trigger, error: ScheduleError) -> str:
     return "timeZone" if trigger.time_zone is not None and error.text == trigger.time_zone else "cron"
 
 
-def _sources(
-    spec: ScheduledJobSpec, key: Key, zone: ZoneInfo, calendars: Mapping[str, Calendar], problems: list[str]
-) -> tuple[tuple[str, Closed], ...]:
-    """What is closed for a trigger in this time zone, by where it is written; without what never closes."""
-    found = [("", _pieces(spec.exclude, "spec.exclude", key, zone, problems))]
-    for index, name in enumerate(spec.exclude.calendars):
-        field = f"spec.exclude.calendars[{index}]"
-        calendar = calendars.get(name)
-        if calendar is None:
+_Sources = tuple[tuple[str, Closed], ...]
+"""What is closed, by where it is written."""
+
+
+class _Closures:
+    """What is closed for the triggers of a definition: those of one time zone share it."""
+
+    def __init__(
+        self, spec: ScheduledJobSpec, key: Key, calendars: Mapping[str, Calendar], problems: list[str]
+    ) -> None:
+        self._spec = spec
+        self._key = key
+        self._calendars = calendars
+        self._problems = problems
+        self._by_zone: dict[ZoneInfo, tuple[_Sources, Closed | None]] = {}
+
+    def within(self, zone: ZoneInfo) -> tuple[_Sources, Closed | None]:
+        """What closes in this time zone, without what never does, and all of it together; None where nothing does."""
+        found = self._by_zone.get(zone)
+        if found is None:
+            sources = self._sources(zone)
+            found = self._by_zone[zone] = (sources, _together(sources))
+        return found
+
+    def _sources(self, zone: ZoneInfo) -> _Sources:
+        problems = self._problems
+        found = [("", closed(_pieces(self._spec.exclude, "spec.exclude", self._key, zone, problems)))]
+        for index, name in enumerate(self._spec.exclude.calendars):
+            field = f"spec.exclude.calendars[{index}]"
+            calendar = self._calendars.get(name)
+            if calendar is None:
+                namespace = self._key.namespace
+                problems.append(
+                    f"{field}: there is no Calendar {name} in namespace {namespace}; create it, or remove it"
+                )
+            elif calendar.invalid or calendar.spec is None:
+                problems.append(f"{field}: Calendar {name} is not valid: {calendar.invalid}")
+            else:
+                found.append((name, _closed_by(calendar, calendar.spec, zone)))
+        sources = tuple((source, shut) for source, shut in found if shut.pieces)
+        openings = sum(shut.openings_a_day for _, shut in sources)
+        if openings > MOST_OPENINGS:
             problems.append(
-                f"{field}: there is no Calendar {name} in namespace {key.namespace}; create it, or remove it"
+                f"spec.exclude: found windows that open {openings} times a day together, Calendars included; at most "
+                f"{MOST_OPENINGS} can be counted in time: write fewer or longer windows"
             )
-        elif calendar.invalid or calendar.spec is None:
-            problems.append(f"{field}: Calendar {name} is not valid: {calendar.invalid}")
-        else:
-            found.append((name, _pieces(calendar.spec, field, calendar.key, zone, problems)))
-    sources = tuple((source, closed(pieces)) for source, pieces in found if pieces)
-    openings = sum(shut.openings_a_day for _, shut in sources)
-    if openings > MOST_OPENINGS:
-        problems.append(
-            f"spec.exclude: found windows that open {openings} times a day together, Calendars included; at most "
-            f"{MOST_OPENINGS} can be counted in time: write fewer or longer windows"
-        )
-        return ()
-    return sources
+            return ()
+        return sources
+
+
+def _together(sources: _Sources) -> Closed | None:
+    if len(sources) > 1:
+        return closed(piece for _, shut in sources for piece in shut.pieces)
+    return sources[0][1] if sources else None
+
+
+def _closed_by(calendar: Calendar, spec: CalendarSpec, zone: ZoneInfo) -> Closed:
+    """What a valid Calendar closes in this time zone: the same for every definition that names it."""
+    found = calendar.closed.get(zone)
+    if found is None:
+        # What could be wrong with it does not depend on the zone, and was found when it was read.
+        found = calendar.closed[zone] = closed(_pieces(spec, "spec", calendar.key, zone, []))
+    return found
 
 
 def _pieces(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: list[str]) -> list[Piece]:

@@ -51,11 +51,19 @@ def _is_definition(reference: Object) -> bool:
 
 
 def read_definition(raw: Object, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Definition:
-    """Read a ScheduledJob; what is wrong with it is in `invalid`.
+    """Read a ScheduledJob and plan it; what is wrong with it is in `invalid`.
 
     Args:
         raw: the object.
         calendars: the Calendars of its namespace, by name.
+    """
+    return plan(read_unplanned(raw), calendars)
+
+
+def read_unplanned(raw: Object) -> Definition:
+    """Read a ScheduledJob without what a plan adds: it has no triggers yet, and `invalid` says only what is unreadable.
+
+    Nothing can be decided from it before `carillon.engine.planning.plan`.
     """
     metadata = raw["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
@@ -69,7 +77,7 @@ def read_definition(raw: Object, calendars: Mapping[str, Calendar] = NO_CALENDAR
         status = ScheduledJobStatus.model_validate(raw.get("status") or {})
     except ValidationError as error:
         status, unreadable_status = ScheduledJobStatus(), describe(error, root="status")
-    definition = Definition(
+    return Definition(
         key=key,
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -82,7 +90,6 @@ def read_definition(raw: Object, calendars: Mapping[str, Calendar] = NO_CALENDAR
         status=status,
         unreadable_status=unreadable_status,
     )
-    return plan(definition, calendars)
 
 
 def read_calendar(raw: Object) -> Calendar:

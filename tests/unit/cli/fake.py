@@ -61,8 +61,12 @@ class FakeApi:
         found = self.objects.items()
         return [o for (plural, ns, _), o in found if plural == resource.plural and namespace in (None, ns)], "1"
 
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
         self._allow("create", resource, namespace)
+        if dry_run:
+            return body
         if self.before_create is not None:
             self.before_create(body)
         key = (resource.plural, namespace or "", body["metadata"]["name"])
@@ -72,6 +76,23 @@ class FakeApi:
         made["metadata"]["creationTimestamp"] = "2026-11-22T18:00:20Z"
         self.objects[key] = made
         self.created.append(body)
+        return made
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        self._allow("patch", resource, namespace)
+        found = await self.get(resource, namespace, name)
+        if dry_run:
+            return found
+        made = self.objects[resource.plural, namespace or "", name] = merged(found, body)
         return made
 
     async def close(self) -> None:
@@ -87,6 +108,17 @@ class FakeApi:
         environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
         world = World(connect=connect, now=lambda: self.now)
         return CliRunner().invoke(app, list(arguments), obj=world, env=environment, input=stdin)
+
+
+def merged(old: Object, patch: Object) -> Object:
+    """Merge as RFC 7396 says."""
+    new = dict(old)
+    for key, value in patch.items():
+        if value is None:
+            new.pop(key, None)
+        else:
+            new[key] = merged(new.get(key) or {}, value) if isinstance(value, dict) else value
+    return new
 
 
 def definition(

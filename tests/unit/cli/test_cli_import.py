@@ -32,12 +32,10 @@ class Writable(FakeApi):
         self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
     ) -> Object:
         assert strict, "what an older CRD does not know must not be dropped"
-        if dry_run:
-            self._note(f"dry-run {resource.plural}")
-            return body
-        self._note(f"create {resource.plural}")
-        await self._interrupt(f"create {resource.plural}")
-        return await super().create(resource, namespace, body)
+        self._note(f"{'dry-run' if dry_run else 'create'} {resource.plural}")
+        if not dry_run:
+            await self._interrupt(f"create {resource.plural}")
+        return await super().create(resource, namespace, body, dry_run=dry_run)
 
     async def merge_patch(
         self,
@@ -52,14 +50,12 @@ class Writable(FakeApi):
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
         if dry_run:
             self._note(f"dry-run patch {what}")
-            return self.objects[resource.plural, namespace or "", name]
-        self.now += timedelta(seconds=7)
-        change = f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items())
-        self._note(change)
-        await self._interrupt(change)
-        key = (resource.plural, namespace or "", name)
-        self.objects[key] = merged(self.objects[key], body)
-        return self.objects[key]
+        else:
+            self.now += timedelta(seconds=7)
+            change = f"patch {what} " + " ".join(f"{k}={v}" for k, v in body.get("spec", {}).items())
+            self._note(change)
+            await self._interrupt(change)
+        return await super().merge_patch(resource, namespace, name, body, dry_run=dry_run)
 
     async def _interrupt(self, what: str) -> None:
         if self.interrupted and what.startswith(self.interrupted):
@@ -79,17 +75,6 @@ class Writable(FakeApi):
     @property
     def scheduled_job(self) -> Object:
         return self.objects["scheduledjobs", "default", "nightly"]
-
-
-def merged(old: Object, patch: Object) -> Object:
-    """Merge as RFC 7396 says."""
-    new = dict(old)
-    for key, value in patch.items():
-        if value is None:
-            new.pop(key, None)
-        else:
-            new[key] = merged(new.get(key) or {}, value) if isinstance(value, dict) else value
-    return new
 
 
 def cluster(*, suspend: bool = False) -> Writable:

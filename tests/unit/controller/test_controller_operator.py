@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from carillon.controller import comparison
 from carillon.controller import operator as module
 from carillon.controller.metrics import Metrics
 from carillon.controller.operator import Operator
@@ -61,7 +62,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(module, "DISCOVERY_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(comparison, "PAUSE_SECONDS", 0.01)
     return World()
 
 
@@ -110,12 +111,30 @@ class TestTakingOver:
         await end(task)
         assert world.leader() == 0
 
+    async def test_it_competes_for_the_lease_only_once_every_kind_was_listed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a definition would be decided while its Calendars or its runs are on their way."""
+        competed: list[int] = []
+
+        async def compete() -> None:
+            competed.append(1)
+
+        monkeypatch.setattr(world.operator._leadership, "run", compete)
+        task = asyncio.create_task(world.operator._elect())
+        for listed in (world.operator._comparison.listed, *(f.synced for f in world.operator._followers)):
+            await asyncio.sleep(0.01)
+            assert competed == []
+            listed.set()
+        await task
+        assert competed == [1]
+
 
 class TestComparing:
     async def test_only_the_watched_namespaces_are_listed_and_others_left_alone(self) -> None:
         world = World(watch_namespaces=("a", "b"))
         world.operator._store.put_definition(raw_definition(HOURLY))
-        await world.operator._compare()
+        await world.operator._comparison.compare()
         assert world.client.listed == ["a", "b"]
         assert world.known() == [f"{DEFINITION_UID}@10"], f"{KEY} is in neither"
 
@@ -124,14 +143,14 @@ class TestAnEtcdThatWasRestored:
     async def test_a_list_older_than_a_known_definition_is_believed(self, world: World) -> None:
         world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
         world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "15"
-        await world.operator._compare()
+        await world.operator._comparison.compare()
         assert world.known() == [f"{DEFINITION_UID}@10"]
 
     async def test_nor_need_a_definition_have_been_known(self, world: World) -> None:
-        await world.operator._compare()
+        await world.operator._comparison.compare()
         world.operator._store.drop(DEFINITION_UID)
         world.client.items, world.client.version = [raw_definition(HOURLY, resource_version=10)], "99"
-        await world.operator._compare()
+        await world.operator._comparison.compare()
         assert world.known() == [f"{DEFINITION_UID}@10"]
 
     async def test_a_late_list_is_not_taken_for_one(self, world: World) -> None:
@@ -139,22 +158,22 @@ class TestAnEtcdThatWasRestored:
 
         async def overtaken(*_: Any) -> tuple[list[Body], str]:
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
-            world.operator._compared_at[None] = 30
+            world.operator._comparison._compared_at[None] = 30
             return [raw_definition(HOURLY, resource_version=10)], "15"
 
         world.client.list = overtaken  # type: ignore[method-assign,assignment]
-        await world.operator._compare()
+        await world.operator._comparison.compare()
         assert world.known() == [f"{DEFINITION_UID}@20"]
 
     def test_what_the_watches_see_of_it_is_believed_too(self, world: World) -> None:
         world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
         *followers, _events = world.operator._followers
         for follower in followers:
-            world.operator._compare_soon.clear()
+            world.operator._comparison._soon.clear()
             follower._on_back()
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=10))
             assert world.known() == [f"{DEFINITION_UID}@10"]
-            assert world.operator._compare_soon.is_set()
+            assert world.operator._comparison._soon.is_set()
             world.operator._store.put_definition(raw_definition(HOURLY, resource_version=20))
 
 
@@ -173,7 +192,7 @@ class TestRefusedPods:
 class TestProbes:
     def test_it_is_not_ready_before_everything_was_listed(self, world: World) -> None:
         assert world.operator._ready() == "ScheduledJobs are not listed yet"
-        world.operator._definitions_listed.set()
+        world.operator._comparison.listed.set()
         assert world.operator._ready() == "JobRuns and Jobs are not listed yet"
         for follower in world.operator._followers:
             follower.synced.set()
@@ -181,7 +200,7 @@ class TestProbes:
         assert world.operator._ready() is None
 
     def test_nor_when_the_api_server_was_silent_for_long(self, world: World) -> None:
-        world.operator._definitions_listed.set()
+        world.operator._comparison.listed.set()
         for follower in world.operator._followers:
             follower.synced.set()
             follower.last_contact = time.monotonic()

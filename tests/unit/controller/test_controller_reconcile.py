@@ -1,6 +1,8 @@
 """One key at a time till there is nothing to do; what fails is put off, and holds up nobody else."""
 
-from collections.abc import Callable
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.reconcile import (
+    BREATH,
     LONGEST_OUTAGE_SECONDS,
     LONGEST_PARKING_SECONDS,
     ROUNDS,
@@ -19,7 +22,8 @@ from carillon.controller.reconcile import (
 from carillon.controller.store import Store
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
-from carillon.engine.model import CalendarKey, Key, TemplateCheck
+from carillon.engine.model import Calendar, CalendarKey, Definition, Key, TemplateCheck
+from carillon.engine.planning import plan
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from tests.unit.engine.builders import EVERY_MINUTE, NAMESPACE, Body, at, raw_definition
 
@@ -33,8 +37,9 @@ BROKEN = ApiError(500, "InternalError", "etcd")
 class FakeExecutor:
     """Does what the API server would, as far as it takes for a definition to settle; or fails as it is told to."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._clock = clock
         self.raws: dict[Key, Body] = {}
         self.fail: Callable[[Key, plans.Action], Exception | None] = lambda _key, _action: None
         self.done: list[tuple[Key, str]] = []
@@ -42,6 +47,8 @@ class FakeExecutor:
         self.told: list[Key] = []
         self.effective = True
         self.office: dict[str, Any] | None = None
+        """The Calendar of that name, whether the watch has told of it or not."""
+        self.unreachable = False
 
     async def execute(self, key: Key, action: plans.Action) -> None:
         self.done.append((key, type(action).__name__))
@@ -56,9 +63,21 @@ class FakeExecutor:
                 metadata = {**raw["metadata"], "resourceVersion": version}
                 self.raws[key] = {**raw, "metadata": metadata, "status": action.status}
                 self._store.put_definition(self.raws[key])
+            case plans.WriteCalendarStatus() if self.office is not None:
+                metadata = self.office["metadata"]
+                version = str(int(metadata["resourceVersion"]) + 1)
+                self.office = {
+                    **self.office,
+                    "metadata": {**metadata, "resourceVersion": version},
+                    "status": action.status,
+                }
+                self._store.calendars.note_counted(CalendarKey(*key), self._clock())
+                self._store.put_calendar(self.office)
 
     async def read_calendar(self, key: CalendarKey) -> None:
         self.done.append((Key(key.namespace, key.name), "ReadCalendar"))
+        if self.unreachable:
+            raise Unreachable("reset")
         if self.office is not None:
             self._store.put_calendar(self.office)
 
@@ -77,7 +96,7 @@ class World:
         )
         self.queue = WorkQueue()
         self.agenda = Agenda()
-        self.executor = FakeExecutor(self.store)
+        self.executor = FakeExecutor(self.store, lambda: self.now)
         self.metrics = Metrics()
         self.reconciler = Reconciler(
             store=self.store,
@@ -260,24 +279,196 @@ class TestUrgency:
         assert (await world.reconcile(GOOD))[0] == "CreateRun"
 
 
-class TestCalendars:
-    async def test_one_that_no_watch_has_told_of_is_asked_for_before_it_counts_as_missing(self, world: World) -> None:
-        metadata = {"namespace": GOOD.namespace, "name": "office", "uid": "u", "resourceVersion": "5"}
-        world.executor.office = {"metadata": metadata, "spec": {"dates": ["2026-03-10"]}}
-        raw = raw_definition(EVERY_MINUTE, name=GOOD.name, uid="uid-good", exclude={"calendars": ["office"]})
+OFFICE = CalendarKey(NAMESPACE, "office")
+
+
+def office(*dates: str, version: int = 5, uid: str = "u", generation: int = 1) -> Body:
+    metadata = {"namespace": NAMESPACE, "name": "office", "uid": uid, "generation": generation}
+    return {"metadata": {**metadata, "resourceVersion": str(version)}, "spec": {"dates": list(dates)}}
+
+
+def names_office(key: Key = GOOD, *, version: int = 10, generation: int = 1) -> Body:
+    return raw_definition(
+        EVERY_MINUTE,
+        name=key.name,
+        uid=f"uid-{key.name}",
+        generation=generation,
+        resource_version=version,
+        created="12:00:00",
+        exclude={"calendars": ["office"]},
+    )
+
+
+class TestMissingCalendars:
+    """The watches of kinds are not in step: that a Calendar is missing is believed of the API server alone."""
+
+    def put(self, world: World, raw: Body) -> None:
         world.executor.raws[GOOD] = raw
         world.store.put_definition(raw)
-        assert (await world.reconcile(GOOD))[:2] == ["ReadCalendar", "CheckTemplate"]
-        definition = world.store.snapshot(GOOD).definition
-        assert definition is not None
-        assert definition.invalid == ""
 
+    def told(self, world: World) -> list[tuple[str, str]]:
+        """The conditions of the definition, as written."""
+        definition = world.store.definition(GOOD)
+        assert definition is not None
+        return [(condition.type, condition.status) for condition in definition.status.conditions]
+
+    async def test_one_that_no_watch_has_told_of_is_asked_for_before_it_counts_as_missing(self, world: World) -> None:
+        world.executor.office = office("2026-03-10")
+        self.put(world, names_office())
+        assert await world.reconcile(GOOD) == ["ReadCalendar", "CheckTemplate", "WriteDefinitionStatus"]
+        assert ("Ready", "True") in self.told(world)
+
+    async def test_nothing_is_decided_while_it_cannot_be_asked_for(self, world: World) -> None:
+        world.executor.unreachable = True
+        self.put(world, names_office())
+        assert await world.reconcile(GOOD) == ["ReadCalendar"]
+        world.wait(1)
+        world.executor.unreachable, world.executor.office = False, office()
+        await world.reconcile(GOOD)
+        assert ("Ready", "True") in self.told(world)
+
+    async def test_nor_when_the_definition_comes_to_name_it_amid_a_decision(self, world: World) -> None:
+        """Somebody applies both while the last decision is carried out, and the Calendars' watch is behind."""
+        written: list[Body] = []
+
+        def apply_both(_key: Key, action: plans.Action) -> None:
+            if isinstance(action, plans.CheckTemplate) and action.generation == 1:
+                world.executor.office = office()
+                self.put(world, names_office(version=20, generation=2))
+            elif isinstance(action, plans.WriteDefinitionStatus):
+                written.append(action.status)
+
+        world.executor.fail = apply_both
+        world.add(GOOD, EVERY_MINUTE)
+        assert await world.reconcile(GOOD) == [
+            "CheckTemplate",
+            "ReadCalendar",
+            "CheckTemplate",
+            "WriteDefinitionStatus",
+        ]
+        ready = [c["status"] for status in written for c in status["conditions"] if c["type"] == "Ready"]
+        assert ready == ["True"]
+
+    async def test_nor_when_a_list_tells_that_it_is_gone_and_not_yet_that_it_was_made_anew(self, world: World) -> None:
+        world.executor.office = office()
+        self.put(world, names_office())
+        await world.reconcile(GOOD)
+        before = world.store.definition(GOOD)
+        world.executor.office = office(version=30, uid="second")
+        world.store.drop("u")
+        assert await world.reconcile(GOOD) == ["ReadCalendar"]
+        after = world.store.definition(GOOD)
+        assert before is not None
+        assert after is not None
+        assert after.status == before.status, "not even for a moment"
+
+    async def test_one_that_is_not_there_is_said_to_be_missing(self, world: World) -> None:
+        self.put(world, names_office())
+        assert await world.reconcile(GOOD) == ["ReadCalendar", "WriteDefinitionStatus", "Emit"]
+        assert ("Ready", "False") in self.told(world)
+
+
+class TestCalendars:
     async def test_its_status_is_written_once(self, world: World) -> None:
-        metadata = {"namespace": GOOD.namespace, "name": "office", "uid": "u", "resourceVersion": "5"}
-        world.store.put_calendar({"metadata": metadata, "spec": {"dates": ["2026-13-10"]}})
-        key = CalendarKey(GOOD.namespace, "office")
-        await world.reconciler.reconcile(key)
+        world.store.put_calendar(office("2026-13-10"))
+        await world.reconciler.reconcile(OFFICE)
         assert [name for _, name in world.executor.done[:2]] == ["WriteCalendarStatus", "Emit"]
+
+    async def test_its_users_are_looked_at_when_it_changes_and_with_pauses(self, world: World) -> None:
+        keys = [Key(NAMESPACE, f"d{number}") for number in range(BREATH * 4)]
+        for key in keys:
+            world.store.put_definition(names_office(key))
+        world.queue.clear()
+        world.executor.office = office()
+        world.store.put_calendar(world.executor.office)
+        added: list[int] = []
+
+        async def look_now_and_then() -> None:
+            while True:
+                added.append(len(world.queue))
+                await asyncio.sleep(0)
+
+        looking = asyncio.create_task(look_now_and_then())
+        await world.reconciler.reconcile(OFFICE)
+        looking.cancel()
+        assert max(after - before for before, after in itertools.pairwise(added)) <= BREATH + 1
+        assert len(world.queue) == len(keys) + 1, "and the Calendar itself"
+        world.queue.clear()
+        await world.reconciler.reconcile(OFFICE)
+        assert len(world.queue) == 0
+
+    async def test_when_it_goes_its_users_are_looked_at_too(self, world: World) -> None:
+        world.store.put_definition(names_office())
+        world.store.put_calendar(office())
+        await world.reconciler.reconcile(OFFICE)
+        world.queue.clear()
+        world.store.drop("u")
+        assert await world.queue.get() == OFFICE
+        await world.reconciler.reconcile(OFFICE)
+        assert await world.queue.get() == GOOD
+
+    async def test_a_change_is_told_although_its_status_cannot_be_written(self, world: World) -> None:
+        world.store.put_definition(names_office())
+        world.store.put_calendar(office())
+        world.executor.fail = lambda _key, _action: BROKEN
+        await world.reconciler.reconcile(OFFICE)
+        world.queue.clear()
+        # The one that was deleted and made anew has the generation of the one before.
+        world.store.put_calendar(office("2026-03-10", version=30, uid="second"))
+        await world.reconciler.reconcile(OFFICE)
+        assert len(world.queue) == 2
+
+    async def test_thousands_that_are_applied_cost_a_write_a_second_and_the_last_is_written(self, world: World) -> None:
+        world.executor.office = office()
+        world.store.put_calendar(world.executor.office)
+        begin = world.now
+        for number in range(2_000):
+            world.store.put_definition(names_office(Key(NAMESPACE, f"d{number}")))
+            await world.reconciler.reconcile(OFFICE)
+            world.wait(0.005)
+        seconds = (world.now - begin).total_seconds()
+        writes = [name for _, name in world.executor.done].count("WriteCalendarStatus")
+        assert seconds - 1 <= writes <= seconds + 1
+        world.wait(1)
+        assert world.agenda.due(world.now) == [OFFICE]
+        await world.reconciler.reconcile(OFFICE)
+        assert world.executor.office["status"]["usedBy"] == 2_000
+        assert world.agenda.next() is None
+
+    async def test_what_is_wrong_with_it_is_written_at_once(self, world: World) -> None:
+        world.executor.office = office()
+        world.store.put_calendar(world.executor.office)
+        await world.reconciler.reconcile(OFFICE)
+        world.executor.office = office("2026-13-10", version=30, generation=2)
+        world.store.put_calendar(world.executor.office)
+        await world.reconciler.reconcile(OFFICE)
+        (ready,) = world.executor.office["status"]["conditions"]
+        assert ready["status"] == "False"
+
+    async def test_a_clock_that_is_set_back_does_not_put_the_count_off(self, world: World) -> None:
+        world.executor.office = office()
+        world.store.put_calendar(world.executor.office)
+        await world.reconciler.reconcile(OFFICE)
+        world.store.put_definition(names_office())
+        world.wait(-3600)
+        await world.reconciler.reconcile(OFFICE)
+        assert world.executor.office["status"]["usedBy"] == 1
+
+
+async def test_a_plan_that_fails_parks_its_definition_and_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(definition: Definition, calendars: Mapping[str, Calendar]) -> Definition:
+        if definition.key == POISON:
+            raise RuntimeError("a defect")
+        return plan(definition, calendars)
+
+    monkeypatch.setattr("carillon.controller.store.plan", fail)
+    world.add(GOOD)
+    world.add(POISON)
+    assert await world.reconcile(POISON) == []
+    assert world.executor.told == [POISON]
+    assert await world.reconcile(GOOD) == ["CheckTemplate", "WriteDefinitionStatus"]
 
 
 class TestStaleNotes:

@@ -1,12 +1,15 @@
 """What is known of the cluster: neither a watch nor the answer to a write can take an object back in time."""
 
-from typing import Any
+import itertools
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 
 from carillon.api import keys
 from carillon.controller.store import Store
-from carillon.engine.model import CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
+from carillon.engine.model import Calendar, CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
+from carillon.engine.planning import plan
 from tests.unit.engine.builders import (
     DEFINITION_UID,
     HOURLY,
@@ -428,8 +431,10 @@ class TestCalendars:
         assert definition is not None
         return definition.triggers[0].closed is not None and not definition.invalid
 
+    NAMES: ClassVar[Body] = {"calendars": ["office"]}
+
     def names_it(self, version: int = 10) -> Body:
-        return raw_definition(HOURLY, resource_version=version, exclude={"calendars": ["office"]})
+        return raw_definition(HOURLY, resource_version=version, exclude=self.NAMES)
 
     def test_the_calendar_first(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
@@ -442,7 +447,8 @@ class TestCalendars:
         world.changed.clear()
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
         assert self.closed(world)
-        assert world.changed == [KEY, self.OFFICE]
+        assert world.changed == [self.OFFICE]
+        assert world.store.calendars.untold(self.OFFICE) == (KEY,)
 
     def test_a_change_reaches_those_that_name_it_and_nobody_else(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
@@ -450,7 +456,9 @@ class TestCalendars:
         world.store.put_definition(raw_definition(HOURLY, name="other", uid="other"))
         world.changed.clear()
         world.store.put_calendar(raw_calendar(41, dates=["2026-03-11"]))
-        assert world.changed == [KEY, self.OFFICE]
+        assert world.changed == [self.OFFICE]
+        assert world.store.calendars.untold(self.OFFICE) == (KEY,)
+        assert world.store.calendars.untold(self.OFFICE) == (), "once"
 
     def test_its_status_alone_plans_nothing_anew(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
@@ -458,6 +466,9 @@ class TestCalendars:
         before = world.definition()
         world.store.put_calendar({**raw_calendar(41, dates=["2026-03-10"]), "status": {"usedBy": 1}})
         assert world.definition() is before
+        world.store.calendars.untold(self.OFFICE)
+        world.store.put_calendar({**raw_calendar(42, dates=["2026-03-10"]), "status": {"usedBy": 2}})
+        assert world.store.calendars.untold(self.OFFICE) == ()
 
     def test_when_it_goes_the_definition_is_invalid(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
@@ -473,7 +484,7 @@ class TestCalendars:
         world.store.put_calendar(raw_calendar(50, uid="second", dates=["2026-03-11"]))
         world.store.drop("calendar")
         assert self.closed(world)
-        assert world.store.calendars() == [self.OFFICE]
+        assert world.store.calendars.known() == [self.OFFICE]
 
     def test_made_anew_with_the_same_content(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
@@ -484,8 +495,111 @@ class TestCalendars:
     def test_it_knows_who_names_it(self, world: World) -> None:
         world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
         world.store.put_definition(self.names_it())
-        assert [d.key for d in world.store.users_of(self.OFFICE)] == [KEY]
+        assert world.store.calendars.snapshot(self.OFFICE).used_by == 1
         world.changed.clear()
         world.store.put_definition(raw_definition(HOURLY, resource_version=11))
         assert self.OFFICE in world.changed
-        assert world.store.users_of(self.OFFICE) == []
+        assert world.store.calendars.snapshot(self.OFFICE).used_by == 0
+
+    def test_it_is_told_only_when_a_definition_names_it_or_no_longer_does(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.changed.clear()
+        world.store.put_definition({**self.names_it(11), "status": {"observedGeneration": 1}})
+        assert world.changed == [KEY], "a status is no news for a Calendar"
+        world.store.drop(DEFINITION_UID)
+        assert world.changed[1:] == [self.OFFICE, KEY]
+        assert world.store.calendars.snapshot(self.OFFICE).used_by == 0
+
+    def test_a_definition_made_anew_names_it_once(self, world: World) -> None:
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_definition(self.names_it())
+        world.store.put_definition(raw_definition(HOURLY, uid="second", resource_version=60, exclude=self.NAMES))
+        assert world.store.calendars.snapshot(self.OFFICE).used_by == 1
+        world.store.drop("second")
+        assert world.store.calendars.snapshot(self.OFFICE).used_by == 0
+
+    def test_nothing_is_kept_of_a_name_that_nobody_gives_and_nothing_bears(self, world: World) -> None:
+        world.store.put_definition(self.names_it())
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.drop("calendar")
+        world.store.drop(DEFINITION_UID)
+        assert world.store.calendars._entries == {}
+
+    def test_a_late_word_of_the_one_before_does_not_bring_it_back(self, world: World) -> None:
+        world.store.put_definition(self.names_it())
+        world.store.put_calendar(raw_calendar(50, uid="second", dates=["2026-03-10"]))
+        world.store.put_calendar(raw_calendar(40, dates=[]))
+        assert self.closed(world)
+        world.store.put_calendar(raw_calendar(51, uid="second", dates=[]))
+        assert not self.closed(world), "and the one that is there is still heard of"
+
+
+class TestPlanning:
+    """A definition is planned when something is decided about it, and never from Calendars as they were."""
+
+    OFFICE = CalendarKey(NAMESPACE, "office")
+    NAMES: ClassVar[Body] = {"calendars": ["office"]}
+
+    @pytest.fixture
+    def planned(self, monkeypatch: pytest.MonkeyPatch) -> list[Key]:
+        """Who was planned, each time."""
+        found: list[Key] = []
+
+        def note(definition: Definition, calendars: Mapping[str, Calendar]) -> Definition:
+            found.append(definition.key)
+            return plan(definition, calendars)
+
+        monkeypatch.setattr("carillon.controller.store.plan", note)
+        return found
+
+    def test_a_calendar_that_many_name_plans_none_of_them_when_it_changes(
+        self, world: World, planned: list[Key]
+    ) -> None:
+        for number in range(500):
+            world.store.put_definition(raw_definition(HOURLY, name=f"d{number}", uid=f"{number}", exclude=self.NAMES))
+        world.store.put_calendar(raw_calendar(dates=["2026-03-10"]))
+        world.store.put_calendar(raw_calendar(41, dates=["2026-03-11"]))
+        assert planned == []
+        definition = world.store.snapshot(Key(NAMESPACE, "d7")).definition
+        assert definition is not None
+        assert definition.triggers[0].closed is not None
+        assert planned == [Key(NAMESPACE, "d7")]
+
+    def test_it_is_planned_once_for_many_decisions_and_its_own_status(self, world: World, planned: list[Key]) -> None:
+        raw = raw_definition(HOURLY)
+        world.store.put_definition(raw)
+        for version in range(11, 15):
+            raw = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(version)}}
+            world.store.put_definition({**raw, "status": {"observedGeneration": version}})
+            definition = world.definition()
+            assert definition is not None
+            assert (definition.status.observed_generation, len(definition.triggers)) == (version, 1)
+        assert planned == [KEY]
+        world.store.put_definition(raw_definition("0 5 * * *", generation=2, resource_version=20))
+        definition = world.definition()
+        assert definition is not None
+        assert definition.triggers[0].text == "0 5 * * *"
+
+    def test_whatever_happens_what_is_decided_from_is_as_if_read_just_now(self, world: World) -> None:
+        """The order of events does not matter: each of them may come before or after a decision."""
+        there = {"": None, "tenth": ["2026-03-10"], "eleventh": ["2026-03-11"], "wrong": ["2026-13-10"]}
+        uids = itertools.count()
+        version = itertools.count(100)
+        names_it, known = True, ""
+        world.store.put_definition(raw_definition(HOURLY, exclude=self.NAMES))
+        for before, now, then in itertools.permutations((*there, "edit"), 3):
+            for event in (before, now, then):
+                if event == "edit":
+                    names_it = not names_it
+                    raw = raw_definition(HOURLY, resource_version=next(version), exclude=self.NAMES if names_it else {})
+                    world.store.put_definition(raw)
+                elif (dates := there[event]) is None:
+                    world.store.drop(known)
+                else:
+                    known = f"calendar-{next(uids)}"
+                    world.store.put_calendar(raw_calendar(next(version), uid=known, dates=dates))
+                found, office = world.definition(), world.store.calendars.get(self.OFFICE)
+                read = world.store.definition(KEY)
+                assert read is not None
+                assert found == plan(read, {} if office is None else {"office": office})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -72,11 +73,14 @@ class World:
             task.cancel()
             await asyncio.wait({task})
 
-    async def until_looked_at(self, *keys: Key) -> None:
+    async def until_so_many_looked_at(self, count: int) -> None:
         async with asyncio.timeout(10):
-            while len(self.reconciler.looked_at) < len(keys):
+            while len(self.reconciler.looked_at) < count:
                 self.reconciler.looked.clear()
                 await self.reconciler.looked.wait()
+
+    async def until_looked_at(self, *keys: Key) -> None:
+        await self.until_so_many_looked_at(len(keys))
         assert self.reconciler.looked_at == list(keys)
 
 
@@ -106,6 +110,42 @@ async def test_a_leader_looks_at_what_is_due(world: World) -> None:
         assert world.reconciler.looked_at == []
         world.now = world_due
         await world.until_looked_at(ONE)
+
+
+async def test_thousands_to_be_looked_at_do_not_hold_the_event_loop(world: World) -> None:
+    """Decisions that ask nobody anything follow each other without a pause of their own."""
+    for number in range(200):
+        world.add(Key(NAMESPACE, f"d{number}"))
+    looked_at: list[int] = []
+
+    async def look_now_and_then() -> None:
+        while True:
+            looked_at.append(len(world.reconciler.looked_at))
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.create_task(look_now_and_then()), asyncio.create_task(world.worker.run())]
+    await world.until_so_many_looked_at(200)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert max(after - before for before, after in itertools.pairwise(looked_at)) <= 1
+
+
+async def test_what_becomes_due_meanwhile_goes_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step() -> datetime:
+        world.now += timedelta(seconds=1)
+        return world.now
+
+    for number in range(50):
+        world.add(Key(NAMESPACE, f"d{number}"))
+    due = world.now + timedelta(seconds=10)
+    monkeypatch.setattr(world.worker, "_clock", step)
+    world.agenda.set(ONE, due)
+    task = asyncio.create_task(world.worker.run())
+    await world.until_so_many_looked_at(51)
+    task.cancel()
+    await asyncio.wait({task})
+    assert ONE in world.reconciler.looked_at[1:12]
 
 
 async def test_a_standby_takes_nothing_in(world: World) -> None:

@@ -1,16 +1,21 @@
 """Excluded due times make no run and are told in skips; exclusions come from the definition and from Calendars."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from carillon.api.calendar import CalendarSpec
+from carillon.api.exclude import Closures
 from carillon.engine import plan as plans
+from carillon.engine import planning
 from carillon.engine.audit import verify
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import decide
 from carillon.engine.explain import explain
-from carillon.engine.model import Calendar, Definition
+from carillon.engine.model import Calendar, CalendarSnapshot, Definition, Key
 from carillon.engine.read import read_calendar, read_definition
+from carillon.schedule import Piece
 from tests.unit.engine.builders import (
     NAMESPACE,
     a_definition,
@@ -135,6 +140,31 @@ def test_a_holiday_is_a_civil_day_of_the_triggers_zone() -> None:
     assert skipped(plan, definition) == ["t0 2026-07-05 03:30:00 Excluded"]
 
 
+def test_a_calendar_is_parsed_once_a_time_zone_for_all_that_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    parse = planning._pieces
+
+    def note(closures: Closures, root: str, key: Key, zone: ZoneInfo, problems: list[str]) -> list[Piece]:
+        if isinstance(closures, CalendarSpec):
+            parsed.append(f"{key.name} {zone}")
+        return parse(closures, root, key, zone, problems)
+
+    monkeypatch.setattr(planning, "_pieces", note)
+    calendars = {name: a_calendar(name, dates=["2026-03-11"], **NOON_CLOSED) for name in ("office", "school")}
+    assert parsed == ["office UTC", "school UTC"], "to see whether they are valid"
+    parsed.clear()
+    triggers = [
+        {"name": f"{zone.lower()}-{number}", "cron": f"{number} * * * *", "timeZone": f"Europe/{zone}"}
+        for number in range(3)
+        for zone in ("Paris", "Rome")
+    ]
+    for name in ("one", "other"):
+        raw = raw_definition(name=name, triggers=triggers, exclude={"calendars": ["office", "school"]})
+        assert read_definition(raw, calendars).invalid == ""
+    zones = ("Europe/Paris", "Europe/Rome")
+    assert parsed == [f"{name} {zone}" for zone in zones for name in ("office", "school")]
+
+
 class TestCalendars:
     def test_its_exclusions_are_added(self) -> None:
         definition = with_calendar(a_calendar(**NOON_CLOSED), "office")
@@ -167,7 +197,7 @@ class TestCalendars:
         [(NOON_CLOSED, "True", "Accepted"), ({"dates": ["2026-02-30"]}, "False", "InvalidSpec")],
     )
     def test_its_status_says_so(self, spec: dict[str, Any], status: str, reason: str) -> None:
-        plan = decide_calendar(a_calendar(**spec), used_by=3, now=at("12:00:00.5"))
+        plan = decide_calendar(CalendarSnapshot(a_calendar(**spec), used_by=3), at("12:00:00.5"))
         (write,) = each(plan, plans.WriteCalendarStatus)
         ready = write.status["conditions"][0]
         assert (ready["status"], ready["reason"], write.status["usedBy"]) == (status, reason, 3)
@@ -175,10 +205,12 @@ class TestCalendars:
 
     def test_once(self) -> None:
         calendar = a_calendar(**NOON_CLOSED)
-        (write,) = each(decide_calendar(calendar, used_by=3, now=at("12:00:00")), plans.WriteCalendarStatus)
+        (write,) = each(
+            decide_calendar(CalendarSnapshot(calendar, used_by=3), at("12:00:00")), plans.WriteCalendarStatus
+        )
         metadata = {"name": "office", "namespace": NAMESPACE, "uid": "u", "resourceVersion": "6", "generation": 2}
         written = read_calendar({"metadata": metadata, "spec": NOON_CLOSED, "status": write.status})
-        assert decide_calendar(written, used_by=3, now=at("13:00:00")).actions == ()
+        assert decide_calendar(CalendarSnapshot(written, used_by=3), at("13:00:00")).actions == ()
 
 
 @pytest.mark.parametrize(
