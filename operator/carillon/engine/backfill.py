@@ -169,6 +169,8 @@ def concurrency_words(definition: Definition) -> str:
         return "concurrency.policy Allow: all of them start at once, beside whatever is running"
     if policy is ConcurrencyPolicy.REPLACE:
         return (
-            "concurrency.policy Replace: they run one at a time, in the order of their due times, and wait for a slot"
+            "concurrency.policy Replace: they run one at a time, in the order of their due times, and wait for a slot; "
+            "one that runs when the job is due next is stopped for it, and counts as made: pick times of little use, "
+            "or change the policy while they run"
         )
     return f"concurrency.policy {policy}: they run one at a time, in the order of their due times, and wait for a slot"
