@@ -1,8 +1,8 @@
 """What the pods of a Job are given to report with: an address, and a token that is good for nothing else.
 
 The token is projected by the kubelet, for the audience `carillon.dev` and bound to the very pod: no API server takes
-it, and it ends with the pod. It needs no right of any ServiceAccount, and comes with `automountServiceAccountToken: false`
-as well.
+it, and it ends with the pod. It needs no right of any ServiceAccount, and is there with
+`automountServiceAccountToken: false` as well.
 """
 
 import copy
