@@ -176,7 +176,7 @@ def small(api: Api, operators: Operators, image: "Future[str]", watched: str) ->
     release = Release(api, of_image(image), "carillon-chart-small")
     make_namespace(api, release.namespace, enforce="restricted")
     operators.stop()
-    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false")
+    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false", "progress.clusterRole=false")
     try:
         release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours)
         yield release
