@@ -56,7 +56,7 @@ class _Line:
     """Done when the first report is written, or has to wait."""
     pending: TaskProgress | None = None
     ours: datetime | None = None
-    wrote_at: datetime | None = None
+    """When the report came that was written last."""
     task: "asyncio.Task[None] | None" = None
 
 
@@ -162,10 +162,10 @@ class Reporting:
                 else:
                     if written:
                         failures = 0
-                        line.ours, line.wrote_at = progress.update_time, self._clock()
+                        line.ours = progress.update_time
                         self._settle(line, progress)
                         if line.pending is None:
-                            # What was just written is to be remembered for as long as it holds up the next one.
+                            # A clock that is set back makes the next report no older than what we wrote ourselves.
                             await self._sleep(INTERVAL.total_seconds())
                     else:
                         await self._sleep(CHANGED_PAUSE_SECONDS)
@@ -187,7 +187,11 @@ class Reporting:
     def _next(self, known: Run, progress: TaskProgress, line: _Line) -> datetime | None:
         recorded = known.status.progress.update_time if known.status.progress is not None else None
         return next_write(
-            progress.update_time, recorded=recorded, ours=line.ours, wrote_at=line.wrote_at, now=self._clock()
+            progress.update_time,
+            recorded=recorded,
+            ours=line.ours,
+            changed=self._store.progress_changed(known.uid),
+            now=self._clock(),
         )
 
     @staticmethod

@@ -122,6 +122,7 @@ class Store:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
+        self._progress_changed: dict[str, datetime] = {}
         self._calendars: dict[str, dict[str, Calendar]] = {}
         self._calendar_keys: dict[str, CalendarKey] = {}
 
@@ -263,6 +264,8 @@ class Store:
         family.runs[run.uid] = run
         for uid in [u for u, job in family.jobs.items() if u in self._buried and _told(run, job)]:
             del family.jobs[uid]
+        if run.status.progress is not None and (known is None or known.status.progress != run.status.progress):
+            self._progress_changed[run.uid] = self._clock()
         # Nothing is decided from what tasks say, and they may say it often.
         self._note(raw, key, tell=known is None or _but_progress(known, run) != run)
 
@@ -270,6 +273,10 @@ class Store:
         """The run with this UID."""
         family = self._families.get(self._keys[uid]) if uid in self._keys else None
         return family.runs.get(uid) if family is not None else None
+
+    def progress_changed(self, uid: str) -> datetime | None:
+        """When it was seen that the task's progress on the record of a run changed; None: it has none."""
+        return self._progress_changed.get(uid)
 
     def run_of_job(self, uid: str) -> Run | None:
         """The run whose Job this is: the record names the Job, or there is no record yet and the Job names the run."""
@@ -386,6 +393,7 @@ class Store:
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._bury(uid)
+        self._progress_changed.pop(uid, None)
         if uid in self._calendar_keys:
             self._drop_calendar(self._calendar_keys.pop(uid))
             return

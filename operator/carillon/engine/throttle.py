@@ -1,8 +1,8 @@
 """When a task's report is written: at most one write of a run in two seconds, the newest always in the end.
 
 Every replica takes reports, and none asks another: what they know of each other is the record itself, which carries the
-time at which the report in it was received. Clocks of replicas that differ by less than the time between two reports
-change nothing; a time that lies ahead of now is not believed.
+time at which the report in it was received, and whose changes each sees with its own clock. Clocks of replicas that
+differ by less than the time between two reports change nothing; a time that lies ahead of now is not believed.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ INTERVAL = timedelta(seconds=2)
 
 
 def next_write(
-    received: datetime, *, recorded: datetime | None, ours: datetime | None, wrote_at: datetime | None, now: datetime
+    received: datetime, *, recorded: datetime | None, ours: datetime | None, changed: datetime | None, now: datetime
 ) -> datetime | None:
     """Say when a report may be written; None when a newer one is on record.
 
@@ -19,15 +19,9 @@ def next_write(
         received: when the report came; the newest that this replica has.
         recorded: when the one on record came, to whichever replica.
         ours: when the one came that this replica wrote last.
-        wrote_at: when this replica wrote it.
+        changed: when this replica saw the record change, by its own write or another's.
         now: the time of the decision.
     """
-    moments = [now]
-    if wrote_at is not None:
-        moments.append(min(wrote_at, now) + INTERVAL)
-    if recorded is not None and recorded != ours and recorded <= now + INTERVAL:
-        if recorded >= received:
-            return None
-        # Another replica may have held it back for as long as an interval before it wrote it.
-        moments.append(recorded + 2 * INTERVAL)
-    return max(moments)
+    if recorded is not None and recorded != ours and received <= recorded <= now + INTERVAL:
+        return None
+    return now if changed is None else max(now, min(changed, now) + INTERVAL)
