@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -71,10 +71,12 @@ class World:
     ) -> tuple[int, str]:
         given = {"Authorization": "Bearer t", "Content-Type": kind or "application/x-www-form-urlencoded", **headers}
         url = f"http://127.0.0.1:{self.port}{path}"
-        async with aiohttp.ClientSession() as session:
-            async with session.request(method, url, data=body, headers=given) as answer:
-                self.headers = answer.headers
-                return answer.status, await answer.text()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, data=body, headers=given) as answer,
+        ):
+            self.headers = answer.headers
+            return answer.status, await answer.text()
 
     def counted(self, code: int) -> float | None:
         return self.metrics.registry.get_sample_value("carillon_progress_reports_total", {"code": str(code)})
@@ -147,7 +149,7 @@ async def test_what_is_wrong_is_said(world: World, asked: dict[str, Any], status
 
 
 async def test_a_body_without_a_length_has_the_same_bound(world: World) -> None:
-    async def endless() -> AsyncIterator[bytes]:
+    async def endless() -> AsyncGenerator[bytes, None]:
         for _ in range(100):
             yield b"x" * 1000
 
