@@ -146,6 +146,32 @@ def test_the_standby_takes_reports_and_the_leader_keeps_them(api: Api, two: Two,
     assert (code, "is finished (Succeeded)" in words) == (409, True), words
 
 
+def test_the_native_backends_pods_report_too(api: Api, two: Two, namespace: str) -> None:
+    """Their run is recorded after their Job: until then a report is answered 503, and sent again."""
+    definition = scheduled_job("native", triggers=[{"name": "y", "cron": "@yearly"}], backend="CronJob")
+    script = f"until {WGET} 'percent=12&message=native'; do sleep 0.2; done"
+    definition["spec"]["jobTemplate"] = job_template(script)
+    api.create("scheduledjobs", namespace, definition)
+    api.until("cronjobs", namespace, "native", lambda _: True, "the CronJob")
+    api.cluster.kubectl("--namespace", namespace, "create", "job", "--from=cronjob/native", "by-hand")
+    api.until_all("jobruns", namespace, lambda runs: any(map(reported(12, "native"), runs)), "12 %", seconds=60)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}, id="of the node's network"),
+        pytest.param({"volumes": [{"name": "carillon-token", "emptyDir": {}}]}, id="with a volume of our name"),
+        pytest.param({"securityContext": {"runAsUser": 1000, "fsGroup": 2000}}, id="with a group of its own"),
+        pytest.param({"securityContext": {"runAsUser": 0}, "automountServiceAccountToken": True}, id="of root"),
+    ],
+)
+def test_pods_of_every_kind(api: Api, two: Two, namespace: str, pod: Manifest) -> None:
+    run = start(api, namespace, "task", f"{WGET} 'percent=3'", **pod)
+    assert api.until_finished(namespace, run, seconds=60)["phase"] == "Succeeded"
+    assert reported(3)(api.get("jobruns", namespace, run))
+
+
 def test_who_is_not_the_pod_of_a_run_is_refused(api: Api, two: Two, namespace: str) -> None:
     run = start(api, namespace, "waits", SHOW_TOKEN)
     token = token_of(api, namespace, run)

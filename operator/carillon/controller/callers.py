@@ -45,12 +45,14 @@ class Refused(Exception):  # noqa: N818  (said to the task)
     Args:
         status: of HTTP.
         words: what was found, and the cure.
+        for_administrators: whether only they can mend it, so that it is logged.
     """
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, *, for_administrators: bool = False) -> None:
         super().__init__(words)
         self.status = status
         self.words = words
+        self.for_administrators = for_administrators
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ class Callers:
         except Unreachable as error:
             return Refused(503, f"the API server cannot be asked about the token ({error}); try again")
         except ApiError as error:
-            return Refused(503, f"the API server does not say whose token it is ({error})")
+            words = f"the API server does not say whose token it is ({error})"
+            return Refused(503, words, for_administrators=True)
 
     async def _identify(self, token: str) -> Caller:
         status = await self._identities.review(token, keys.AUDIENCE)
@@ -172,7 +175,7 @@ class Callers:
             namespace=namespace,
             pod=names[0],
             job_uid=str(owner.get("uid", "")),
-            labelled=keys.RUN_UID_LABEL in (pod.get("labels") or {}),
+            labelled=bool({keys.RUN_UID_LABEL, keys.NATIVE_LABEL} & (pod.get("labels") or {}).keys()),
             created=instant(pod["creationTimestamp"]),
         )
 

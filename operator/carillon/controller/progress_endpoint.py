@@ -53,7 +53,7 @@ class ProgressEndpoint:
         self._ready = ready
         self._server = server
         self._runner: web.ServerRunner | None = None
-        self._told: dict[int, str] = {}
+        self._told = ""
 
     async def start(self, address: str, port: int) -> None:
         """Listen.
@@ -114,10 +114,10 @@ class ProgressEndpoint:
             raise Refused(503, f"the report cannot be recorded: {problem}") from problem
 
     def _say(self, refused: Refused) -> None:
-        """Log what only an administrator can mend, once for each kind of answer."""
-        if refused.status == 503 and self._told.get(refused.status) != refused.words:
-            self._told[refused.status] = refused.words
-            log.warning("a report was not taken", why=refused.words)
+        """Log what only an administrator can mend, once as long as it is the same."""
+        if refused.for_administrators and self._told != refused.words:
+            self._told = refused.words
+            log.warning("no report is taken", why=refused.words)
 
 
 async def _body(request: web.BaseRequest) -> bytes:
