@@ -60,7 +60,7 @@ def two(api: Api, operators: Operators) -> Iterator[Two]:
     service.lead_to(api, leader, standby)
     yield Two(api, operators, leader, standby)
     if standby.running and leader.running:
-        standby.stop()
+        standby.kill()
         # `operators.leader` is the one that was started last.
         operators.started.remove(standby)
     service.lead_to(api)
@@ -160,7 +160,6 @@ def test_the_native_backends_pods_report_too(api: Api, two: Two, namespace: str)
 @pytest.mark.parametrize(
     "pod",
     [
-        pytest.param({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}, id="of the node's network"),
         pytest.param({"volumes": [{"name": "carillon-token", "emptyDir": {}}]}, id="with a volume of our name"),
         pytest.param({"securityContext": {"runAsUser": 1000, "fsGroup": 2000}}, id="with a group of its own"),
         pytest.param({"securityContext": {"runAsUser": 0}, "automountServiceAccountToken": True}, id="of root"),
@@ -168,7 +167,22 @@ def test_the_native_backends_pods_report_too(api: Api, two: Two, namespace: str)
 )
 def test_pods_of_every_kind(api: Api, two: Two, namespace: str, pod: Manifest) -> None:
     run = start(api, namespace, "task", f"{WGET} 'percent=3'", **pod)
-    assert api.until_finished(namespace, run, seconds=60)["phase"] == "Succeeded"
+    status = api.until_finished(namespace, run, seconds=60)
+    assert status["phase"] == "Succeeded", status
+    assert reported(3)(api.get("jobruns", namespace, run))
+
+
+def test_a_pod_of_the_nodes_network_and_an_address_of_its_own(api: Api, two: Two, namespace: str) -> None:
+    """The node of these clusters has no route to Services; a variable that the template sets is left as it is."""
+    definition = scheduled_job("task")
+    definition["spec"]["jobTemplate"] = job_template(f"{WGET} 'percent=3'", hostNetwork=True)
+    [container] = definition["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    address = f"http://{service.host(api)}:{two.standby.progress_port}/progress"
+    container["env"] = [{"name": "CARILLON_PROGRESS_URL", "value": address}]
+    api.create("scheduledjobs", namespace, definition)
+    run = api.run_now(namespace, "task")
+    status = api.until_finished(namespace, run, seconds=60)
+    assert status["phase"] == "Succeeded", status
     assert reported(3)(api.get("jobruns", namespace, run))
 
 
