@@ -523,17 +523,24 @@ def test_the_columns_of_scheduled_jobs(api: Api) -> None:
 def test_the_columns_of_job_runs(api: Api) -> None:
     api.apply(job_run(trigger={"type": "Periodic"}, scheduledTime="2099-01-01T03:00:00Z"))
     step = {"name": "main", "exitCode": 3}
-    status = {"phase": "Failed", "reason": "ExitCode", "message": "no space left", "steps": [step]}
+    progress = {"percent": 40, "message": "half", "updateTime": "2026-01-01T03:00:00.000001Z"}
+    status = {
+        "phase": "Failed",
+        "reason": "ExitCode",
+        "message": "no space left",
+        "steps": [step],
+        "progress": progress,
+    }
     times = {"startTime": "2026-01-01T03:00:00Z", "completionTime": "2026-01-01T03:00:00Z"}
     patch_status(api, "jr", "nightly-1", {**status, **times})
     header, row = api.kubectl("get", "jr").splitlines()
-    assert columns(header) == ["NAME", "SCHEDULED JOB", "TRIGGER", "STATUS", "REASON", "AGE"]
-    assert columns(row)[:5] == ["nightly-1", "nightly", "Periodic", "Failed", "ExitCode"]
+    assert columns(header) == ["NAME", "SCHEDULED JOB", "TRIGGER", "STATUS", "PROGRESS", "REASON", "AGE"]
+    assert columns(row)[:6] == ["nightly-1", "nightly", "Periodic", "Failed", "40", "ExitCode"]
     header, row = api.kubectl("get", "jr", "-o", "wide").splitlines()
-    assert columns(header)[6:] == ["SCHEDULED TIME", "STARTED", "FINISHED", "EXIT CODE", "MESSAGE"]
+    assert columns(header)[7:] == ["SCHEDULED TIME", "STARTED", "FINISHED", "EXIT CODE", "TASK MESSAGE", "MESSAGE"]
     cells = columns(row)
-    assert cells[6] == "2099-01-01T03:00:00Z"
-    assert cells[9:] == ["3", "no space left"]
+    assert cells[7] == "2099-01-01T03:00:00Z"
+    assert cells[10:] == ["3", "half", "no space left"]
     assert "<invalid>" not in row
 
 

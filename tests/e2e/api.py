@@ -33,8 +33,12 @@ GROUPS = {
     "configmaps": CORE,
     "resourcequotas": CORE,
     "serviceaccounts": CORE,
+    "services": CORE,
+    "nodes": CORE,
+    "endpointslices": "/apis/discovery.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
 }
+CLUSTER_SCOPED = ("namespaces", "nodes")
 GONE = 404
 
 
@@ -86,8 +90,9 @@ class Api:
 
     @staticmethod
     def path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
-        """The path of a collection or an object; `namespaces` are not in one."""
-        parts = [GROUPS[kind], *(["namespaces", namespace] if kind != "namespaces" else []), kind, name, subresource]
+        """The path of a collection or an object; those of the cluster are in no namespace."""
+        inside = [] if kind in CLUSTER_SCOPED else ["namespaces", namespace]
+        parts = [GROUPS[kind], *inside, kind, name, subresource]
         return "/".join(part for part in parts if part)
 
     def create(self, kind: str, namespace: str, body: Manifest) -> Manifest:

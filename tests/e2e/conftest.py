@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import CURRENT, REPOSITORY, Cluster
 from tests.e2e import examples as files
+from tests.e2e import progress_service as service
 from tests.e2e.api import Api, ApiError
 from tests.e2e.objects import job_template, scheduled_job
 from tests.e2e.operators import LEASE_NAMESPACE, Operators
@@ -50,7 +51,8 @@ def operators(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Op
     except ApiError as error:
         if error.status != CONFLICT:
             raise
-    operators = Operators(api.cluster, api, tmp_path_factory.mktemp("operator") / "log")
+    log = tmp_path_factory.mktemp("operator") / "log"
+    operators = Operators(api.cluster, api, log, progress_url=service.URL)
     try:
         operators.start()
         yield operators

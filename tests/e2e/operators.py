@@ -28,6 +28,7 @@ class OperatorProcess:
     identity: str
     port: int
     process: "subprocess.Popen[bytes]"
+    progress_port: int
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -69,6 +70,8 @@ class Operators:
     cluster: Cluster
     api: Api
     log: Path
+    progress_url: str = ""
+    """Where tasks are told to report."""
     started: list[OperatorProcess] = field(default_factory=list)
 
     @property
@@ -78,14 +81,15 @@ class Operators:
 
     def start(self, *, wait: bool = True) -> OperatorProcess:
         """Start one more; with `wait`, until it leads."""
-        identity, port = f"operator-{len(self.started) + 1}", _free_port()
+        identity, port, progress_port = f"operator-{len(self.started) + 1}", _free_port(), _free_port()
         command = [sys.executable, "-m", "carillon", "operator", "--identity", identity, "--log-format", "json"]
         command += ["--kubeconfig", str(self.cluster.kubeconfig), "--probe-port", str(port)]
         command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE]
+        command += ["--progress-port", str(progress_port), "--progress-url", self.progress_url]
         environment = {**self.cluster.environment, "PYTHONPATH": str(REPOSITORY / "operator")}
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)
-        self.started.append(OperatorProcess(identity, port, process))
+        self.started.append(OperatorProcess(identity, port, process, progress_port))
         if wait:
             self.until_leading(self.leader)
         return self.leader

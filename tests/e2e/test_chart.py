@@ -108,6 +108,19 @@ def test_example_runs(api: Api, release: Release) -> None:
     assert definition["status"]["display"]["status"] == "Succeeded"
 
 
+def test_tasks_report_through_the_service(api: Api, release: Release) -> None:
+    """With no right in the pod, and those of the operator that the chart gives."""
+    run = files.finished(api, api.run_now(files.NAMESPACE, "compress-folder"))
+    done = api.until(
+        "jobruns",
+        files.NAMESPACE,
+        run["metadata"]["name"],
+        lambda it: it["status"].get("progress", {}).get("message") == "done",
+        "its last report",
+    )
+    assert done["status"]["progress"]["percent"] == 100
+
+
 def test_last_words_are_read_with_the_charts_rights(api: Api, release: Release) -> None:
     run = files.finished(api, api.run_now(files.NAMESPACE, "import-supplier-feed"))
     assert "found 2 fields, want 3" in run["status"]["message"]
@@ -176,7 +189,7 @@ def small(api: Api, operators: Operators, image: "Future[str]", watched: str) ->
     release = Release(api, of_image(image), "carillon-chart-small")
     make_namespace(api, release.namespace, enforce="restricted")
     operators.stop()
-    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false")
+    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false", "progress.clusterRole=false")
     try:
         release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours)
         yield release

@@ -9,6 +9,11 @@
 - apiGroups: [carillon.dev]
   resources: [scheduledjobs/status, jobruns/status, calendars/status]
   verbs: [update]
+{{- if .Values.progress.enabled }}
+- apiGroups: [carillon.dev]
+  resources: [jobruns/status]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]

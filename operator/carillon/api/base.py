@@ -35,6 +35,11 @@ def rfc3339(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def rfc3339_micro(instant: datetime) -> str:
+    """Write an aware datetime as Kubernetes' MicroTime: UTC, with microseconds, `Z`."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
 def _to_utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
@@ -49,4 +54,11 @@ Instant = Annotated[
     AfterValidator(_to_utc),
     PlainSerializer(rfc3339, return_type=str),
     Field(description="An instant in UTC, RFC 3339, whole seconds.", json_schema_extra={"maxLength": 40}),
+]
+
+PreciseInstant = Annotated[
+    AwareDatetime,
+    AfterValidator(_to_utc),
+    PlainSerializer(rfc3339_micro, return_type=str),
+    Field(description="An instant in UTC, RFC 3339, with microseconds.", json_schema_extra={"maxLength": 40}),
 ]

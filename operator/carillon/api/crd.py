@@ -63,6 +63,7 @@ JOB_RUN_COLUMNS = (
     Column("Scheduled Job", ".spec.scheduledJob", "The definition that is run."),
     Column("Trigger", ".spec.trigger.type", "Why the run exists."),
     Column("Status", ".status.phase", "Where the run stands."),
+    Column("Progress", ".status.progress.percent", "Percent done, as the task reports it.", type="integer"),
     Column("Reason", ".status.reason", "One word why."),
     Column("Age", ".metadata.creationTimestamp", "Time since the run was created.", type="date"),
     # A string: a run may be written ahead of its due time, and kubectl prints a date in the future as <invalid>.
@@ -70,6 +71,7 @@ JOB_RUN_COLUMNS = (
     Column("Started", ".status.startTime", "Time since the first Job was made.", type="date", wide=True),
     Column("Finished", ".status.completionTime", "Time since the run finished.", type="date", wide=True),
     Column("Exit Code", ".status.steps[0].exitCode", "Of the first Job's container.", type="integer", wide=True),
+    Column("Task Message", ".status.progress.message", "What the task says it is at.", wide=True),
     Column("Message", ".status.message", "In words; of a failed run, what the container said.", wide=True),
 )
 

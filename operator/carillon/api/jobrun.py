@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from carillon.api.base import ApiModel, Instant, StatusModel, keyed_by
+from carillon.api.base import ApiModel, Instant, PreciseInstant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
 
 
@@ -81,6 +81,23 @@ class StepStatus(StatusModel):
     completion_time: Instant | None = Field(default=None, description="When the Job finished.")
 
 
+PROGRESS_MESSAGE_LENGTH = 256
+
+
+class TaskProgress(StatusModel):
+    """What the task itself has said of how far it is."""
+
+    percent: int | None = Field(
+        default=None, ge=0, le=100, description="How much of the work is done; absent when the task did not say."
+    )
+    message: str = Field(
+        default="", max_length=PROGRESS_MESSAGE_LENGTH, description="What the task is at, in its own words."
+    )
+    update_time: PreciseInstant = Field(
+        description="When the operator received the report; others since then may be on their way."
+    )
+
+
 class JobRunStatus(StatusModel):
     """How the run goes, or went."""
 
@@ -95,6 +112,10 @@ class JobRunStatus(StatusModel):
     )
     start_time: Instant | None = Field(default=None, description="When the first Job was made.")
     completion_time: Instant | None = Field(default=None, description="When the run finished.")
+    progress: TaskProgress | None = Field(
+        default=None,
+        description="What the task reported last, by an HTTP call to $CARILLON_PROGRESS_URL; a finished run keeps it.",
+    )
     steps: tuple[StepStatus, ...] = Field(
         default=(), max_length=30, description="The Jobs of the run.", json_schema_extra=keyed_by("name")
     )

@@ -36,6 +36,12 @@ GIVEN_BACK_ANNOTATION = f"{GROUP}/given-back"
 """On a ScheduledJob: it is disabled because its CronJob was given its work back, and nobody else disabled it."""
 RUN_ENVIRONMENT = "CARILLON_RUN"
 SCHEDULED_TIME_ENVIRONMENT = "CARILLON_SCHEDULED_TIME"
+PROGRESS_URL_ENVIRONMENT = "CARILLON_PROGRESS_URL"
+"""In containers: where a task reports how far it is."""
+TOKEN_FILE_ENVIRONMENT = "CARILLON_TOKEN_FILE"
+"""In containers: the file with the token that goes with a report."""
+AUDIENCE = GROUP
+"""Of that token: nobody else takes it."""
 
 SCHEDULED_JOB_NAME_LENGTH = 52
 """The same bound as CronJob's: 63 less `-` and ten digits of unix seconds."""

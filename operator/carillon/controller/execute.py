@@ -20,6 +20,7 @@ from carillon.engine import plan as plans
 from carillon.engine.model import CalendarKey, Key, PodReport, Refusal, TemplateCheck
 from carillon.engine.read import controller_uid, definition_uid, read_job, read_run
 from carillon.engine.runstatus import status_body
+from carillon.engine.task_access import able_to_report
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
@@ -45,6 +46,7 @@ class Executor:
         metrics: Metrics,
         clock: Callable[[], datetime],
         last_words: bool,
+        progress_url: str = "",
     ) -> None:
         self._client = client
         self._store = store
@@ -52,7 +54,8 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
         self._last_words = last_words
-        self._native = NativeExecutor(client=client, store=store, clock=clock)
+        self._progress_url = progress_url
+        self._native = NativeExecutor(client=client, store=store, clock=clock, progress_url=progress_url)
 
     async def execute(self, key: Key, action: plans.Action) -> None:
         """Carry out one action.
@@ -220,6 +223,7 @@ class Executor:
         notes = self._store.notes(key)
         try:
             body = build.keeping_last_words(action.body) if self._last_words else action.body
+            body = able_to_report(body, self._progress_url)
             raw = await self._client.create(JOBS, key.namespace, body)
         except ApiError as error:
             if error.already_exists:
@@ -317,7 +321,8 @@ class Executor:
     async def _check_template(self, key: Key, action: plans.CheckTemplate) -> None:
         words = ""
         try:
-            await self._client.create(JOBS, key.namespace, action.body, dry_run=True, strict=True)
+            body = able_to_report(action.body, self._progress_url)
+            await self._client.create(JOBS, key.namespace, body, dry_run=True, strict=True)
         except ApiError as error:
             if error.invalid or error.status == 400:
                 words = template_words(error)

@@ -34,6 +34,12 @@ class Metrics:
             "Decisions that raised and were put off: a defect of the operator.",
             registry=self.registry,
         )
+        self.reports = Counter(
+            "carillon_progress_reports",
+            "Reports of tasks, by the HTTP status of the answer.",
+            ("code",),
+            registry=self.registry,
+        )
         self.requests = Histogram(
             "carillon_api_request_seconds",
             "Requests to the API server, by verb, resource and status code (0: no answer).",

@@ -9,6 +9,7 @@ from carillon.controller.store import Store
 from carillon.engine import native
 from carillon.engine import plan as plans
 from carillon.engine.model import Key, Refusal
+from carillon.engine.task_access import able_to_report
 from carillon.kube.client import FIELD_MANAGER, Client
 from carillon.kube.errors import ApiError
 from carillon.kube.resources import CRON_JOBS, JOBS
@@ -19,10 +20,11 @@ RETRY_REFUSED = timedelta(seconds=30)
 class NativeExecutor:
     """Turns the actions of the native backend into requests; every one is safe to repeat."""
 
-    def __init__(self, *, client: Client, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, client: Client, store: Store, clock: Callable[[], datetime], progress_url: str = "") -> None:
         self._client = client
         self._store = store
         self._clock = clock
+        self._progress_url = progress_url
 
     async def execute(self, key: Key, action: plans.LookUpCronJob | plans.NativeWrite) -> None:
         """Carry out one action.
@@ -63,12 +65,14 @@ class NativeExecutor:
 
     async def _apply(self, key: Key, action: plans.ApplyCronJob) -> None:
         notes = self._store.notes(key)
+        # Not part of the hash that tells of drift: another address comes with another operator, which applies once.
+        body = able_to_report(action.body, self._progress_url)
         try:
             # A create where nothing should be there: a CronJob that somebody makes meanwhile is not taken over.
             raw = await (
-                self._replace(key, action)
+                self._replace(key, action, body)
                 if action.uid
-                else self._client.create(CRON_JOBS, key.namespace, action.body, strict=True)
+                else self._client.create(CRON_JOBS, key.namespace, body, strict=True)
             )
         except ApiError as error:
             if error.conflict or error.not_found or error.already_exists:
@@ -83,14 +87,14 @@ class NativeExecutor:
         notes.cron_job_applied = f"{raw['metadata']['uid']}/{raw['metadata'].get('generation', 0)}"
         notes.cron_job_refused = None
 
-    async def _replace(self, key: Key, action: plans.ApplyCronJob) -> dict[str, Any]:
+    async def _replace(self, key: Key, action: plans.ApplyCronJob, wanted: dict[str, Any]) -> dict[str, Any]:
         """Put the definition's CronJob in the place of what is there: an apply would leave the fields of others."""
         if action.count_from is not None:
             counted = {"metadata": {"uid": action.uid}, "status": {"lastScheduleTime": rfc3339(action.count_from)}}
             found = await self._client.merge_patch(CRON_JOBS, key.namespace, action.name, counted, subresource="status")
         else:
             found = await self._client.get(CRON_JOBS, key.namespace, action.name)
-        body = native.in_place_of(found, action.body, uid=action.uid)
+        body = native.in_place_of(found, wanted, uid=action.uid)
         return await self._client.replace(CRON_JOBS, key.namespace, action.name, body)
 
     async def _adopt(self, key: Key, action: plans.AdoptJob) -> None:

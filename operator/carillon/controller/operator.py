@@ -1,6 +1,7 @@
 """Puts the pieces together: client, watches, store, worker, lease and probes; from start to a graceful stop."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -15,13 +16,16 @@ from carillon.api import keys
 from carillon.api.base import GROUP, VERSION
 from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
+from carillon.controller.callers import Callers
 from carillon.controller.comparison import Comparison
 from carillon.controller.execute import Executor
 from carillon.controller.kopf_shell import watch_definitions
 from carillon.controller.leadership import Leadership
 from carillon.controller.metrics import Metrics
 from carillon.controller.probes import Probes
+from carillon.controller.progress_endpoint import ProgressEndpoint
 from carillon.controller.reconcile import Reconciler
+from carillon.controller.reporting import Reporting
 from carillon.controller.settings import Settings
 from carillon.controller.store import Object, Store
 from carillon.controller.worker import Worker
@@ -32,6 +36,7 @@ from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, last_seen
 from carillon.kube.follow import Follower
 from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from carillon.kube.tasks import Tasks
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
@@ -68,6 +73,7 @@ class Operator:
             metrics=metrics,
             clock=utc_now,
             last_words=settings.last_words,
+            progress_url=settings.progress_url,
         )
         reconciler = Reconciler(
             store=self._store,
@@ -147,6 +153,7 @@ class Operator:
                     f" ({error.strerror}); choose another, or 0 for no probes"
                 ) from error
         tasks: list[asyncio.Task[None]] = []
+        progress = await self._serve_progress()
         try:
             self._catch_signals(loop)
             await self._wait_for_api()
@@ -164,9 +171,36 @@ class Operator:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await progress.aclose()
             await probes.stop()
         if self._failure is not None:
             raise self._failure
+
+    async def _serve_progress(self) -> contextlib.AsyncExitStack:
+        """Let tasks report how far they are, to this replica whether or not it leads; closed when that ends."""
+        settings, serving = self._settings, contextlib.AsyncExitStack()
+        if not settings.progress_port:
+            return serving
+        tasks = await Tasks.connect(
+            kubeconfig=settings.kubeconfig, context=settings.context, observer=self._metrics.request
+        )
+        serving.push_async_callback(tasks.close)
+        endpoint = ProgressEndpoint(
+            callers=Callers(identities=tasks, store=self._store, namespaces=settings.watch_namespaces, clock=utc_now),
+            reporting=Reporting(records=tasks, store=self._store, clock=utc_now),
+            metrics=self._metrics,
+            ready=self._ready,
+        )
+        try:
+            await endpoint.start(settings.progress_address, settings.progress_port)
+        except OSError as error:
+            await serving.aclose()
+            raise CannotStart(
+                f"progress_port: cannot listen on {settings.progress_address}:{settings.progress_port}"
+                f" ({error.strerror}); choose another, or 0 for none"
+            ) from error
+        serving.push_async_callback(endpoint.stop)
+        return serving
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

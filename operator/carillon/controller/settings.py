@@ -5,6 +5,7 @@ import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import Field, field_validator
@@ -74,6 +75,14 @@ class Settings(BaseSettings):
     )
     probe_address: str = Field(default="0.0.0.0", description="Address of /livez, /readyz and /metrics.")
     probe_port: int = Field(default=8080, ge=0, le=65535, description="Port of the probes; 0 turns them off.")
+    progress_address: str = Field(default="0.0.0.0", description="Address on which tasks report how far they are.")
+    progress_port: int = Field(default=0, ge=0, le=65535, description="Port of it; 0: nobody listens.")
+    progress_url: str = Field(
+        default="",
+        max_length=1024,
+        description="Where tasks reach it, for example http://carillon-progress.carillon.svc:8090/progress: "
+        "$CARILLON_PROGRESS_URL in their containers. Empty: they get neither address nor token.",
+    )
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="json or console.")
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error."
@@ -93,6 +102,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_names(value) if isinstance(value, str) else value
+
+    @field_validator("progress_url")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or bool(parts.query)
+        except ValueError:
+            wrong = True
+        if value and (wrong or not value.isprintable() or " " in value):
+            raise ValueError(
+                f"found {value!r}; write an address such as http://carillon-progress.carillon.svc:8090/progress"
+            )
+        return value
 
     @field_validator("system_jobs_file")
     @classmethod

@@ -137,6 +137,7 @@ class Store:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, Key] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
+        self._progress_changed: dict[str, datetime] = {}
 
     def known(self) -> list[Key]:
         """Every key about which something is known."""
@@ -271,10 +272,35 @@ class Store:
             return
         key = Key(run.namespace, run.spec.scheduled_job)
         family = self._families.setdefault(key, _Family())
+        known = family.runs.get(run.uid)
         family.runs[run.uid] = run
         for uid in [u for u, job in family.jobs.items() if u in self._buried and _told(run, job)]:
             del family.jobs[uid]
-        self._note(raw, key)
+        if run.status.progress is not None and (known is None or known.status.progress != run.status.progress):
+            self._progress_changed[run.uid] = self._clock()
+        # Nothing is decided from what tasks say, and they may say it often.
+        self._note(raw, key, tell=known is None or _but_progress(known, run) != run)
+
+    def run(self, uid: str) -> Run | None:
+        """The run with this UID."""
+        family = self._families.get(self._keys[uid]) if uid in self._keys else None
+        return family.runs.get(uid) if family is not None else None
+
+    def progress_changed(self, uid: str) -> datetime | None:
+        """When it was seen that the task's progress on the record of a run changed; None: it has none."""
+        return self._progress_changed.get(uid)
+
+    def run_of_job(self, uid: str) -> Run | None:
+        """The run whose Job this is: the record names the Job, or there is no record yet and the Job names the run."""
+        family = self._families.get(self._keys[uid]) if uid in self._keys else None
+        if family is None:
+            return None
+        for run in family.runs.values():
+            if any(step.job_uid == uid for step in run.status.steps):
+                return run
+        job = family.jobs.get(uid)
+        named = family.runs.get(job.run_uid) if job is not None else None
+        return named if named is not None and not named.job_made else None
 
     def put_job(self, raw: Object) -> None:
         """Take in a Job that carries our labels."""
@@ -377,6 +403,7 @@ class Store:
     def drop(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._bury(uid)
+        self._progress_changed.pop(uid, None)
         if uid in self.calendars:
             self._changed(self.calendars.remove(uid))
             return
@@ -462,11 +489,12 @@ class Store:
         known = self._versions.get(metadata["uid"])
         return metadata["uid"] in self._buried or (known is not None and int(metadata["resourceVersion"]) <= known)
 
-    def _note(self, raw: Object, key: Key) -> None:
+    def _note(self, raw: Object, key: Key, *, tell: bool = True) -> None:
         metadata = raw["metadata"]
         self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
         self._keys[metadata["uid"]] = key
-        self._changed(key)
+        if tell:
+            self._changed(key)
 
 
 def _as_before(before: Definition, now: Definition) -> bool:
@@ -476,3 +504,9 @@ def _as_before(before: Definition, now: Definition) -> bool:
 def _told(run: Run, job: Job) -> bool:
     """Whether the run's record has all that a Job which is gone can tell it."""
     return job.run_uid == run.uid and (run.finished or (run.job_made and job.holds_slot))
+
+
+def _but_progress(known: Run, run: Run) -> Run:
+    """The run as it was known, with the newer one's version and what its task says."""
+    status = known.status.model_copy(update={"progress": run.status.progress})
+    return replace(known, resource_version=run.resource_version, status=status)

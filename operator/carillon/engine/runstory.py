@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from carillon.api.jobrun import TriggerType
+from carillon.api.jobrun import TaskProgress, TriggerType
 from carillon.api.scheduledjob import Execution
 from carillon.engine.model import Definition, Run
 
@@ -22,6 +22,8 @@ class RunStory:
     ended: datetime | None
     backfilled: bool
     """Whether it was made afterwards, by a backfill."""
+    progress: str
+    """What its task has said of how far it is; empty when it said nothing."""
     kept: bool
     """Whether the JobRun is still there, or only its line in status.history."""
 
@@ -47,6 +49,7 @@ def _of_object(run: Run) -> RunStory:
         started=run.status.start_time,
         ended=run.status.completion_time,
         backfilled=run.spec.trigger.type is TriggerType.BACKFILL,
+        progress=_progress(run.status.progress),
         kept=True,
     )
 
@@ -61,5 +64,13 @@ def _of_line(line: Execution) -> RunStory:
         started=line.start_time,
         ended=line.completion_time,
         backfilled=line.trigger == TriggerType.BACKFILL,
+        progress="",
         kept=False,
     )
+
+
+def _progress(said: TaskProgress | None) -> str:
+    if said is None:
+        return ""
+    percent = "" if said.percent is None else f"{said.percent} %"
+    return ", ".join(part for part in (percent, said.message) if part)

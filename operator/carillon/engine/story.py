@@ -167,7 +167,8 @@ class _Case:
             if run.started is None:
                 why = f": {how}" if how else ""
                 return Verdict.ACTIVE, f"Its run {run.name} is {run.phase or Phase.SCHEDULED}{why}.", "", ""
-            return Verdict.ACTIVE, f"It started {late} and is {run.phase}.", "", ""
+            far = f": {run.progress}" if run.progress else ""
+            return Verdict.ACTIVE, f"It started {late} and is {run.phase}{far}.", "", ""
         took = "" if run.started is None else f", after {span(run.ended - run.started)}"
         if run.phase == Phase.SUCCEEDED:
             return Verdict.RAN, f"It ran: it started {late} and succeeded{took}.", "", ""

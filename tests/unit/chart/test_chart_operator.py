@@ -33,6 +33,7 @@ def test_settings_from_values(render: Render) -> None:
         lastWords=False,
         log={"format": "console", "level": "debug"},
         probePort=9090,
+        progress={"port": 8091},
         extraEnv=[{"name": "HTTPS_PROXY", "value": "proxy:3128"}],
     ).environment
     assert environment | {"CARILLON_IDENTITY": ""} == {
@@ -44,6 +45,8 @@ def test_settings_from_values(render: Render) -> None:
         "CARILLON_LOG_FORMAT": "console",
         "CARILLON_LOG_LEVEL": "debug",
         "CARILLON_PROBE_PORT": "9090",
+        "CARILLON_PROGRESS_PORT": "8091",
+        "CARILLON_PROGRESS_URL": "http://carillon-progress.carillon.svc:8091/progress",
         "CARILLON_LAST_WORDS": "false",
         "CARILLON_SYSTEM_JOBS_FILE": "/etc/carillon/system-jobs.yaml",
         "CARILLON_SYSTEM_JOBS_OWNER": "carillon-system-jobs",
@@ -107,7 +110,7 @@ def test_the_image_by_version_tag_or_digest(render: Render) -> None:
 
 def test_metrics_are_scraped_by_service_and_monitor(render: Render) -> None:
     chart = render(serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}})
-    service = chart.one("Service")
+    service = chart.one("Service", "carillon-metrics")
     assert chart.one("Deployment")["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     monitor = chart.one("ServiceMonitor")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -121,9 +124,31 @@ def test_a_network_policy_lets_in_the_probes_and_the_helm_test(render: Render) -
     chart = render(networkPolicy={"enabled": True, "from": [peer]})
     policy = chart.one("NetworkPolicy")["spec"]
     test_labels = chart.one("Pod")["metadata"]["labels"]
-    [rule] = policy["ingress"]
+    rule, of_tasks = policy["ingress"]
     assert rule["ports"] == [{"port": "probes", "protocol": "TCP"}]
     assert rule["from"][0] == peer
     assert rule["from"][1]["podSelector"]["matchLabels"].items() <= test_labels.items()
+    assert of_tasks == {"ports": [{"port": "progress", "protocol": "TCP"}]}, "tasks are anywhere"
     assert not render().all("NetworkPolicy")
     assert "from" not in render(networkPolicy={"enabled": True}).one("NetworkPolicy")["spec"]["ingress"][0]
+
+
+def test_tasks_report_to_any_replica_and_to_the_same_one_while_it_is_there(render: Render) -> None:
+    chart = render(fullnameOverride="bells", progress={"port": 8091})
+    service = chart.one("Service", "bells-progress")["spec"]
+    assert chart.one("Deployment")["spec"]["selector"]["matchLabels"] == service["selector"]
+    assert service["sessionAffinity"] == "ClientIP"
+    [port] = service["ports"]
+    assert (port["port"], port["targetPort"]) == (8091, "progress")
+    assert {"name": "progress", "containerPort": 8091, "protocol": "TCP"} in chart.operator["ports"]
+    assert chart.environment["CARILLON_PROGRESS_URL"] == "http://bells-progress.carillon.svc:8091/progress"
+    elsewhere = render(progress={"url": "https://progress.example.com/progress"}).environment
+    assert elsewhere["CARILLON_PROGRESS_URL"] == "https://progress.example.com/progress"
+
+
+def test_without_progress_nobody_listens_and_pods_get_nothing(render: Render) -> None:
+    chart = render(progress={"enabled": False}, networkPolicy={"enabled": True})
+    assert [service["metadata"]["name"] for service in chart.all("Service")] == ["carillon-metrics"]
+    assert not {"CARILLON_PROGRESS_PORT", "CARILLON_PROGRESS_URL"} & chart.environment.keys()
+    assert [port["name"] for port in chart.operator["ports"]] == ["probes"]
+    assert len(chart.one("NetworkPolicy")["spec"]["ingress"]) == 1

@@ -74,6 +74,8 @@ def test_the_release_fits_its_secret_several_times(render: Render) -> None:
         ({"log": {"format": "text"}}, "/log/format"),
         ({"lastWords": "yes"}, "/lastWords"),
         ({"probePort": 80}, "/probePort"),
+        ({"progress": {"port": 80}}, "/progress/port"),
+        ({"progress": {"url": "progress.example.com"}}, "/progress/url"),
         ({"leaderElection": {"leaseDurationSeconds": 0}}, "/leaderElection/leaseDurationSeconds"),
         ({"systemJobs": {"verify": {"schedule": "@daily"}}}, "'schedule' not allowed"),
         ({"systemJobs": {"verify": {"task": "mend"}}}, "/systemJobs/verify/task"),

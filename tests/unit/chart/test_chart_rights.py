@@ -20,7 +20,7 @@ IN_ITS_NAMESPACES = """
     calendars.carillon.dev              get list watch
     calendars/status.carillon.dev       update
     jobruns.carillon.dev                get list watch create patch delete
-    jobruns/status.carillon.dev         update
+    jobruns/status.carillon.dev         update patch
     jobs.batch                          get list watch create patch delete
     cronjobs.batch                      get list watch create update patch delete
     cronjobs/status.batch               patch
@@ -71,16 +71,22 @@ def bound(chart: Rendered, account: str) -> list[tuple[str, str, Manifest]]:
 
 
 def test_the_operators_rights_in_the_whole_cluster(render: Render) -> None:
-    [(_, _, everywhere), (kind, namespace, own)] = bound(render(), "carillon")
+    [(_, _, everywhere), (kind, _, reviews), (_, namespace, own)] = bound(render(), "carillon")
     assert everywhere["kind"] == "ClusterRole"
+    assert (kind, rights(reviews)) == ("ClusterRoleBinding", {"tokenreviews.authentication.k8s.io create"})
     assert rights(everywhere) == table(IN_ITS_NAMESPACES)
-    assert (kind, namespace) == ("RoleBinding", "carillon")
+    assert namespace == "carillon"
     assert rights(own) == table(IN_ITS_OWN_NAMESPACE)
 
 
 def test_without_last_words_it_reads_no_logs(render: Render) -> None:
-    [(_, _, role), _] = bound(render(lastWords=False), "carillon")
+    [(_, _, role), *_] = bound(render(lastWords=False), "carillon")
     assert "pods/log get" not in rights(role)
+
+
+def test_without_progress_it_reviews_no_tokens(render: Render) -> None:
+    [(_, _, role), _] = bound(render(progress={"enabled": False}), "carillon")
+    assert rights(role) == table(IN_ITS_NAMESPACES) - {"jobruns/status.carillon.dev patch"}
 
 
 def test_the_tasks_only_look(render: Render) -> None:
@@ -101,7 +107,7 @@ def test_the_tasks_only_look(render: Render) -> None:
 def test_with_namespaces_named_it_has_roles_in_these_alone(
     render: Render, system_jobs: dict[str, Any], namespaces: list[str]
 ) -> None:
-    chart = render(watchNamespaces=["reports", "files"], systemJobs=system_jobs)
+    chart = render(watchNamespaces=["reports", "files"], systemJobs=system_jobs, progress={"clusterRole": False})
     *there, (_, own_namespace, own) = sorted(
         bound(chart, "carillon"), key=lambda found: rights(found[2]) == table(IN_ITS_OWN_NAMESPACE)
     )
@@ -115,7 +121,7 @@ def test_with_namespaces_named_it_has_roles_in_these_alone(
 
 def test_nothing_of_a_namespaced_release_needs_rights_on_the_cluster(render: Render) -> None:
     off = {"install": False}
-    chart = render(watchNamespaces=["files"], crds=off, policies=off, roles=off)
+    chart = render(watchNamespaces=["files"], crds=off, policies=off, roles=off, progress={"clusterRole": False})
     assert {thing["kind"] for thing in chart.objects} & CLUSTER_SCOPED == set()
 
 

@@ -38,6 +38,12 @@ class TestSettings:
             (["--log-level", "loud"], "log_level"),
             (["--probe-port", "70000"], "probe_port"),
             (["--system-jobs-file", "/no/such/file"], "system_jobs_file"),
+            (["--progress-port", "-1"], "progress_port"),
+            (["--progress-url", "carillon-progress:8090"], "progress_url"),
+            (["--progress-url", "ftp://carillon-progress/"], "progress_url"),
+            (["--progress-url", "http://carillon-progress:99999/"], "progress_url"),
+            (["--progress-url", "http://a b/"], "progress_url"),
+            (["--progress-url", "http://a/?percent=1"], "progress_url"),
         ],
     )
     def test_a_wrong_one_is_refused_by_name(self, arguments: list[str], field: str) -> None:

@@ -603,3 +603,59 @@ class TestPlanning:
                 read = world.store.definition(KEY)
                 assert read is not None
                 assert found == plan(read, {} if office is None else {"office": office})
+
+
+class TestProgress:
+    """What a task says is kept, and decides nothing."""
+
+    @staticmethod
+    def said(version: int, percent: int, **run: Any) -> Body:
+        raw = raw_run(version, job="job", phase="Running", **run)
+        raw["status"]["progress"] = {"percent": percent, "updateTime": "2026-03-10T12:00:00.250000Z"}
+        return raw
+
+    def test_nobody_is_told_of_it(self, world: World) -> None:
+        world.store.put_run(self.said(20, 1))
+        world.changed.clear()
+        world.store.put_run(self.said(21, 2))
+        assert world.changed == []
+        run = world.store.run("run")
+        assert run is not None
+        assert run.status.progress is not None
+        assert (run.resource_version, run.status.progress.percent) == ("21", 2)
+
+    def test_but_of_what_comes_with_it(self, world: World) -> None:
+        world.store.put_run(raw_run(20, job="job", phase="Queued"))
+        world.changed.clear()
+        world.store.put_run(self.said(21, 2))
+        assert world.changed == [KEY]
+
+    def test_it_is_known_when_it_changed(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        assert world.store.progress_changed("run") is None
+        world.store.put_run(self.said(21, 1))
+        assert world.store.progress_changed("run") == at("12:30")
+        world.store.drop("run")
+        assert world.store.progress_changed("run") is None
+        assert world.store.run("run") is None
+
+    def test_the_run_of_a_job_is_the_one_whose_record_names_it(self, world: World) -> None:
+        world.store.put_run(self.said(20, 1))
+        world.store.put_job(raw_job())
+        found = world.store.run_of_job("job")
+        assert found is not None
+        assert found.uid == "run"
+        assert world.store.run_of_job("other") is None
+
+    def test_before_there_is_a_record_the_job_names_it(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        world.store.put_job(raw_job())
+        found = world.store.run_of_job("job")
+        assert found is not None
+        assert found.uid == "run"
+
+    def test_a_job_that_names_a_run_with_another_job_is_not_its_own(self, world: World) -> None:
+        """Who may create Jobs can write any owner into one."""
+        world.store.put_run(raw_run(20, job="the-job-on-record"))
+        world.store.put_job(raw_job(uid="forged"))
+        assert world.store.run_of_job("forged") is None
