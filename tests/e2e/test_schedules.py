@@ -58,10 +58,11 @@ def test_a_calendar_that_is_wrong_says_so_itself(api: Api, namespace: str) -> No
 @together
 def test_what_was_missed_runs_one_after_the_other(api: Api, namespace: str) -> None:
     """As if nobody had been there for two hours: the watermark is set back."""
+    begin = rfc3339(now() - timedelta(minutes=110))  # the next one is 40 minutes away
     body = scheduled_job(
         "late",
         "sleep 1",
-        triggers=[{"name": "often", "interval": "R/2026-01-01T00:00:00Z/PT20M"}],
+        triggers=[{"name": "often", "interval": f"R/{begin}/PT50M"}],
         catchUp={"policy": "All", "limit": 2},
         concurrency=concurrency("Allow"),
     )

@@ -99,7 +99,9 @@ class TestTakingOver:
         world.client.problems = [Unreachable("reset"), ApiError(500, "InternalError", "etcd"), Unreachable("reset")]
         lists_before_the_work: list[int] = []
         task = world.lead(monkeypatch, lambda: lists_before_the_work.append(len(world.client.listed)))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            while not lists_before_the_work:
+                await asyncio.sleep(0.01)
         assert lists_before_the_work == [5]  # the definitions four times, and then the pods
         await end(task)
 

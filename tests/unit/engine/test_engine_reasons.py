@@ -14,7 +14,12 @@ from carillon.engine.skips import SkipReason
 REPOSITORY = Path(__file__).parents[3]
 TABLE = REPOSITORY / "docs" / "operations.md"
 WRITING = ("engine", "controller")
-ONLY_TOLD = {"story", "reasons", "importing", "backend", "preview", "kopf_shell", "system_jobs", "inventory"}
+ONLY_TOLD = {"story", "reasons", "importing", "backend", "preview", "kopf_shell", "system_jobs", "inventory"} | {
+    "callers",
+    "connections",
+    "progress_endpoint",
+    "reports",
+}
 """Modules that explain to people, or read: they write no object's status and no Event."""
 WORD = re.compile("[A-Z][a-z]+(?:[A-Z][a-z]+)*")
 NO_REASONS = {
