@@ -98,10 +98,15 @@ class TestTakingOver:
     ) -> None:
         world.client.problems = [Unreachable("reset"), ApiError(500, "InternalError", "etcd"), Unreachable("reset")]
         lists_before_the_work: list[int] = []
-        task = world.lead(monkeypatch, lambda: lists_before_the_work.append(len(world.client.listed)))
+        works = asyncio.Event()
+
+        def work() -> None:
+            lists_before_the_work.append(len(world.client.listed))
+            works.set()
+
+        task = world.lead(monkeypatch, work)
         async with asyncio.timeout(10):
-            while not lists_before_the_work:
-                await asyncio.sleep(0.01)
+            await works.wait()
         assert lists_before_the_work == [5]  # the definitions four times, and then the pods
         await end(task)
 
