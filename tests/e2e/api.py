@@ -31,6 +31,7 @@ GROUPS = {
     "events": CORE,
     "namespaces": CORE,
     "configmaps": CORE,
+    "secrets": CORE,
     "resourcequotas": CORE,
     "serviceaccounts": CORE,
     "leases": "/apis/coordination.k8s.io/v1",
