@@ -108,8 +108,7 @@ def test_wrong_values_are_told_within_a_second_and_all_at_once(api: Api, namespa
     assert time.monotonic() - began < 2, "a second, and one for a busy machine"
     assert (status["phase"], status["reason"]) == ("Skipped", "InvalidParameters")
     for words in (
-        'spec.parameters.days: found "0"; write a whole number such as 30',
-        "at least 1",
+        'spec.parameters.days: found "0"; use at least 1',
         "spec.parameters.mod: the ScheduledJob has no such parameter; did you mean mode?",
         "spec.parameters.mode: required; add it: one of fast, thorough",
     ):

@@ -77,16 +77,30 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def value_problem(parameter: Parameter, value: str) -> str:
     """What is wrong with a value: what was found, and what would be right; empty when nothing is."""
-    return "" if _fits(parameter, value) else f"found {_found(value)}; write {wanted(parameter)}"
+    if parameter.type not in _NUMERIC:
+        return "" if _fits(parameter, value) else f"found {_found(value)}; write {wanted(parameter)}"
+    shape, number, _ = _NUMERIC[parameter.type]
+    if not shape.fullmatch(value):
+        return f"found {_found(value)}; write {wanted(parameter)}"
+    low, high = parameter.minimum, parameter.maximum
+    inside = (low is None or number(low) <= number(value)) and (high is None or number(value) <= number(high))
+    return "" if inside else f"found {_found(value)}; use {_bounds(parameter)}"
+
+
+def _fits(parameter: Parameter, value: str) -> bool:
+    match parameter.type:
+        case ParameterType.BOOLEAN:
+            return value in ("true", "false")
+        case ParameterType.ENUM:
+            return value in parameter.enum
+    return parameter.pattern is None or expression(parameter.pattern).matches(value)
 
 
 def wanted(parameter: Parameter) -> str:
     """What a value of the parameter looks like, in words."""
     match parameter.type:
         case ParameterType.INTEGER | ParameterType.NUMBER:
-            words = (("at least", parameter.minimum), ("at most", parameter.maximum))
-            bounds = " and ".join(f"{word} {bound}" for word, bound in words if bound is not None)
-            return ", ".join(filter(None, (_NUMERIC[parameter.type][2], bounds)))
+            return ", ".join(filter(None, (_NUMERIC[parameter.type][2], _bounds(parameter))))
         case ParameterType.BOOLEAN:
             return "true or false, in quotes"
         case ParameterType.ENUM:
@@ -95,20 +109,9 @@ def wanted(parameter: Parameter) -> str:
             return f"a text that matches {parameter.pattern}" if parameter.pattern else "a text"
 
 
-def _fits(parameter: Parameter, value: str) -> bool:
-    match parameter.type:
-        case ParameterType.INTEGER | ParameterType.NUMBER:
-            shape, number, _ = _NUMERIC[parameter.type]
-            if not shape.fullmatch(value):
-                return False
-            low, high = parameter.minimum, parameter.maximum
-            return (low is None or number(low) <= number(value)) and (high is None or number(value) <= number(high))
-        case ParameterType.BOOLEAN:
-            return value in ("true", "false")
-        case ParameterType.ENUM:
-            return value in parameter.enum
-        case ParameterType.STRING:
-            return parameter.pattern is None or expression(parameter.pattern).matches(value)
+def _bounds(parameter: Parameter) -> str:
+    words = (("at least", parameter.minimum), ("at most", parameter.maximum))
+    return " and ".join(f"{word} {bound}" for word, bound in words if bound is not None)
 
 
 def problems(spec: ScheduledJobSpec) -> list[str]:

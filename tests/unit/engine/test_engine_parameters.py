@@ -73,10 +73,11 @@ def test_a_value_that_does_not_fit_is_refused(rule: Body, value: str) -> None:
         ([DAYS], {"days": "7"}, ""),
         (
             [DAYS],
-            {"days": "0"},
-            'spec.parameters.days: found "0"; write a whole number such as 30, of at most 18 digits, without plus and '
+            {"days": "01"},
+            'spec.parameters.days: found "01"; write a whole number such as 30, of at most 18 digits, without plus and '
             "leading zeros, at least 1 and at most 365",
         ),
+        ([DAYS], {"days": "0"}, 'spec.parameters.days: found "0"; use at least 1 and at most 365'),
         ([MODE], {}, "spec.parameters.mode: required; add it: one of fast, thorough"),
         ([MODE], {"mode": "slow"}, 'spec.parameters.mode: found "slow"; write one of fast, thorough'),
         ([{**MODE, "default": "fast"}], {}, ""),
@@ -138,7 +139,7 @@ class TestDefinition:
             ({"type": "Number", "maximum": "much"}, "[0].maximum: found much; write a number"),
             (
                 {"type": "Integer", "minimum": "9", "maximum": "10", "default": "8"},
-                '[0].default: found "8"; write a whole number',
+                '[0].default: found "8"; use at least 9 and at most 10',
             ),
             (
                 {"type": "Integer", "minimum": "10", "maximum": "9"},
@@ -286,7 +287,8 @@ class TestValuesAreNeverRead:
 
     @given(value=VALUES, kind=st.sampled_from(sorted(ParameterType)))
     def test_whatever_is_accepted_is_what_was_given(self, value: str, kind: ParameterType) -> None:
-        parameter = a_parameter(type=kind, **({"enum": ["x", "y"]} if kind is ParameterType.ENUM else {}))
+        choices: Body = {"enum": ["x", "y"]} if kind is ParameterType.ENUM else {}
+        parameter = a_parameter(type=kind, **choices)
         words = refusal([parameter], {"value": value})
         if not words:
             [entry] = environment([parameter], {"value": value})
