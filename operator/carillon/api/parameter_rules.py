@@ -106,6 +106,7 @@ PARAMETER_RULES = (
         path="spec.parameters.items.pattern",
         rule=f"self.matches(r'{PATTERN_SHAPE}')",
         message=PATTERN_CURE,
+        message_expression=f"'found ' + self + r'; {PATTERN_CURE}'",
     ),
     Rule(
         path="spec.parameters.items.pattern",
