@@ -651,6 +651,17 @@ def test_a_run_does_not_change(api: Api, change: Manifest) -> None:
     assert "the spec of a JobRun does not change; create a new JobRun instead" in api.refusal(job_run(**change))
 
 
+def test_a_run_stays_under_ten_kilobytes(api: Api) -> None:
+    """Told as much as may be, and ended with as long a message as it may have (design 3.12)."""
+    run = job_run(parameters={"a": "x" * 1024, "b": "y" * 1022}, requestedBy="z" * 256)
+    api.kubectl("create", "-f", "-", input=run)
+    ending = {"status": "True", "reason": "Failed", "message": "m" * 1024, "lastTransitionTime": EVE}
+    conditions = [{"type": kind, **ending} for kind in ("Finished", "Succeeded")]
+    patch_status(api, "jr", "nightly-1", {"phase": "Failed", "message": "m" * 4096, "conditions": conditions})
+    stored = json.loads(api.kubectl("get", "jr", "nightly-1", "-o", "json", "--show-managed-fields"))
+    assert 8_000 < len(json.dumps(stored, separators=(",", ":"))) < 10_000
+
+
 def test_the_labels_of_a_run_may_change(api: Api) -> None:
     api.apply(job_run())
     api.kubectl("label", "jobrun", "nightly-1", "keep=yes")
