@@ -1,6 +1,7 @@
 """What the API server makes of the CRDs: what it refuses and in which words, what it accepts, and what people see."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Cluster
+from tests.expressions import FOUND, NOT_FOUND, NOT_OF_THE_SHAPE, UNREAD
 
 Manifest = dict[str, Any]
 
@@ -33,6 +35,11 @@ def scheduled_job(*, name: str = "nightly", **spec: Any) -> Manifest:
 
 def triggered(*triggers: Manifest) -> Manifest:
     return scheduled_job(triggers=list(triggers))
+
+
+def parameter(**fields: Any) -> Manifest:
+    """A ScheduledJob with one parameter."""
+    return scheduled_job(parameters=[{"name": "p", **fields}])
 
 
 def job_run(**spec: Any) -> Manifest:
@@ -240,6 +247,106 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
             "remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
         ],
     ),
+    "parameter with a bad name": (
+        parameter(name="Dry_Run"),
+        ["spec.parameters[0].name:", '"Dry_Run"', "should match '^[a-z0-9]"],
+    ),
+    "two parameters of one name": (
+        scheduled_job(parameters=[{"name": "p"}, {"name": "p"}]),
+        ["spec.parameters[1]: Duplicate value"],
+    ),
+    "too many parameters": (
+        scheduled_job(parameters=[{"name": f"p{n}"} for n in range(33)]),
+        ["spec.parameters: Too many: 33", "at most 32 items"],
+    ),
+    "typo in a parameter": (parameter(minimun="1"), ['unknown field "spec.parameters[0].minimun"']),
+    "unknown type": (parameter(type="Int"), ["spec.parameters[0].type:", '"Int"', '"Enum"', '"Integer"']),
+    "default that is no string": (parameter(default=30), ["spec.parameters[0].default:", "must be of type string"]),
+    "Integer that is none": (
+        parameter(type="Integer", default="many"),
+        ["spec.parameters[0].default:", "found many; write a whole number such as 30"],
+    ),
+    "Integer that a shell takes for octal": (
+        parameter(type="Integer", default="010"),
+        ["spec.parameters[0].default:", "found 010; write a whole number", "without plus and leading zeros"],
+    ),
+    "Number that is none": (
+        parameter(type="Number", default="1,5"),
+        ["spec.parameters[0].default:", "found 1,5; write a number such as 0.5"],
+    ),
+    "Boolean that is none": (
+        parameter(type="Boolean", default="yes"),
+        ["spec.parameters[0].default:", "found yes; write true or false, in quotes"],
+    ),
+    "default below the minimum": (
+        parameter(type="Integer", default="9", minimum="10"),
+        ["spec.parameters[0].default:", "found 9, which lies below the minimum 10; use at least that"],
+    ),
+    "default above the maximum": (
+        parameter(type="Number", default="1e3", maximum="99.5"),
+        ["spec.parameters[0].default:", "found 1e3, which lies above the maximum 99.5; use at most that"],
+    ),
+    "bounds the wrong way round": (
+        parameter(type="Integer", minimum="10", maximum="9"),
+        ["spec.parameters[0].maximum:", "found 9, which lies below the minimum 10; exchange them"],
+    ),
+    "bound that is no number": (
+        parameter(type="Integer", minimum="0.5"),
+        ["spec.parameters[0].minimum:", "found 0.5; write a whole number"],
+    ),
+    "bounds of a text": (parameter(minimum="1"), ["spec.parameters[0].minimum:", "goes with type Integer and Number"]),
+    "pattern of a number": (
+        parameter(type="Integer", pattern="^1"),
+        ["spec.parameters[0].pattern:", "goes with type String only"],
+    ),
+    "choices of a text": (parameter(enum=["a"]), ["spec.parameters[0].enum:", "goes with type Enum only"]),
+    "Enum without choices": (
+        parameter(type="Enum"),
+        ["spec.parameters[0].enum:", "write the values to choose from, or use another type"],
+    ),
+    "one choice twice": (parameter(type="Enum", enum=["a", "a"]), ["spec.parameters[0].enum[1]: Duplicate value"]),
+    "default that is no choice": (
+        parameter(type="Enum", enum=["a", "b"], default="c"),
+        ["spec.parameters[0].default:", "found c; use one of enum"],
+    ),
+    "default that does not match": (
+        parameter(pattern="^[a-z]+$", default="A"),
+        ["spec.parameters[0].default:", "found A, which does not match ^[a-z]+$"],
+    ),
+    "pattern that is none": (parameter(pattern="("), ["spec.parameters[0].pattern:", "missing closing )"]),
+    "pattern that engines read differently": (
+        parameter(pattern="(?i)a"),
+        ["spec.parameters[0].pattern:", "found (?i)a; write it with . [a-z] [^a-z] \\d \\w"],
+    ),
+    "value that no variable can have": (parameter(default="a\0b"), ["spec.parameters[0].default:", "should match"]),
+    "required of runs that nobody tells": (
+        scheduled_job(parameters=[{"name": "p", "required": True}], triggers=[DAILY]),
+        ["spec.parameters:", "one is required and has no default", "write a default, or set required: false"],
+    ),
+    "required of autoStart": (
+        scheduled_job(parameters=[{"name": "p", "required": True}], autoStart=True),
+        ["spec.parameters:", "one is required and has no default"],
+    ),
+    "value of a run that is no string": (
+        job_run(parameters={"days": 7}),
+        ["spec.parameters.days:", "must be of type string"],
+    ),
+    "value of a run that no variable can have": (
+        job_run(parameters={"days": "a\0"}),
+        ["spec.parameters.days:", "should match"],
+    ),
+    "value of a run that is too long": (
+        job_run(parameters={"days": "x" * 1025}),
+        ["spec.parameters.days: Too long", "1024"],
+    ),
+    "values of a run that are too long together": (
+        job_run(parameters={"a": "é" * 800, "b": "x" * 447}),
+        ["spec.parameters:", "more than 2048 bytes together; put them into a ConfigMap or a file, and its name here"],
+    ),
+    "too many values": (
+        job_run(parameters={f"p{n}": "" for n in range(33)}),
+        ["spec.parameters: Too many: 33", "at most 32 items"],
+    ),
     "due time without offset": (
         job_run(trigger={"type": "Periodic"}, scheduledTime="2026-12-24T18:00:00"),
         ["spec.scheduledTime:", "2026-12-24T18:00:00"],
@@ -306,6 +413,42 @@ ACCEPTED: dict[str, Manifest] = {
     ),
     "run now": job_run(),
     "run now, by force": job_run(force=True),
+    "every kind of parameter": scheduled_job(
+        parameters=[
+            {"name": "text", "default": "", "pattern": "^[a-z]*$", "description": "What it is called."},
+            {"name": "days", "type": "Integer", "default": "30", "minimum": "-1", "maximum": "999999999999999999"},
+            {"name": "ratio", "type": "Number", "default": "2.5e-1", "minimum": "0", "maximum": "1"},
+            {"name": "dry-run", "type": "Boolean", "default": "false", "required": True},
+            {"name": "mode", "type": "Enum", "enum": ["fast", "thorough"], "default": "fast"},
+            {"name": "2nd"},
+        ],
+        triggers=[DAILY],
+    ),
+    "required of people": parameter(required=True),
+    "null for every field of a parameter": parameter(
+        **dict.fromkeys(("type", "description", "default", "required", "minimum", "maximum", "enum", "pattern"))
+    ),
+    "parameters of the native backend": scheduled_job(
+        parameters=[{"name": "p", "default": "x"}], triggers=[DAILY], backend="CronJob"
+    ),
+    "as many and as long parameters as there may be": scheduled_job(
+        parameters=[
+            {
+                "name": f"{n:040}",
+                "type": "Enum",
+                "enum": [f"{m:0128}" for m in range(32)],
+                "default": "0" * 128,
+                "description": "x" * 256,
+            }
+            for n in range(32)
+        ]
+    ),
+    "run now, with arguments": job_run(parameters={"days": "7", "text": "$(HOME)\n'\"", "empty": ""}),
+    "as much as a run may be told": job_run(parameters={"a": "é" * 800, "b": "x" * 446}),
+    "a rerun": {
+        **job_run(parameters={"days": "7"}, requestedBy="alice"),
+        "metadata": {"name": "nightly-2", "annotations": {"carillon.dev/rerun-of": "nightly-1"}},
+    },
     "null for every field of a run": job_run(scheduledTime=None, trigger=None, force=None),
     "periodic run": job_run(trigger={"type": "Periodic", "name": "daily"}, scheduledTime="2026-12-24T18:00:00+01:00"),
     "autoStart run": job_run(trigger={"type": "Manual", "name": "autoStart"}),
@@ -315,6 +458,35 @@ ACCEPTED: dict[str, Manifest] = {
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_good_input_is_accepted(dry: Api, case: str) -> None:
     dry.apply(ACCEPTED[case], "--dry-run=server")
+
+
+def refused_fields(dry: Api, manifest: Manifest) -> set[str]:
+    """The fields that the API server blames; none when it takes the manifest."""
+    command = ("--namespace", dry.namespace, "apply", "--dry-run=server", "-f", "-")
+    done = dry.cluster.kubectl(*command, input=json.dumps(manifest), check=False)
+    assert bool(done.stderr) == bool(done.returncode), done.stderr
+    return set(re.findall(r"spec\.parameters\[[0-9]+\](?:\.[a-z]+)?(?=: )", done.stderr))
+
+
+def patterns(*pairs: tuple[str, str]) -> Manifest:
+    """One definition with a parameter for each pattern, whose default is the value."""
+    listed = enumerate(pairs)
+    return scheduled_job(parameters=[{"name": f"p{n}", "pattern": p, "default": value} for n, (p, value) in listed])
+
+
+def test_the_api_server_finds_what_the_operator_finds(dry: Api) -> None:
+    """So that no default is accepted here and refused there (tests/unit/engine/test_engine_expressions.py)."""
+    assert refused_fields(dry, patterns(*FOUND)) == set()
+    every_default = {f"spec.parameters[{n}].default" for n in range(len(NOT_FOUND))}
+    assert refused_fields(dry, patterns(*NOT_FOUND)) == every_default
+
+
+def test_the_api_server_refuses_the_patterns_that_the_operator_refuses(dry: Api) -> None:
+    refused = [*UNREAD, *NOT_OF_THE_SHAPE]
+    for some in (refused[:20], refused[20:]):
+        listed = [{"name": f"p{n}", "pattern": pattern} for n, pattern in enumerate(some)]
+        expected = {f"spec.parameters[{n}].pattern" for n in range(len(some))}
+        assert refused_fields(dry, scheduled_job(parameters=listed)) == expected
 
 
 @pytest.mark.parametrize(
@@ -464,10 +636,30 @@ def test_auto_start_is_set_at_creation_only(api: Api, at_first: bool) -> None:
     api.apply(scheduled_job(autoStart=at_first, suspend=True))
 
 
-@pytest.mark.parametrize("change", [{"force": True}, {"scheduledJob": "other"}, {"trigger": {"name": "daily"}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"force": True},
+        {"scheduledJob": "other"},
+        {"trigger": {"name": "daily"}},
+        {"parameters": {"days": "7"}},
+        {"requestedBy": "alice"},
+    ],
+)
 def test_a_run_does_not_change(api: Api, change: Manifest) -> None:
     api.apply(job_run())
     assert "the spec of a JobRun does not change; create a new JobRun instead" in api.refusal(job_run(**change))
+
+
+def test_a_run_stays_under_ten_kilobytes(api: Api) -> None:
+    """Told as much as may be, and ended with as long a message as it may have (design 3.12)."""
+    run = job_run(parameters={"a": "x" * 1024, "b": "y" * 1022}, requestedBy="z" * 256)
+    api.kubectl("create", "-f", "-", input=run)
+    ending = {"status": "True", "reason": "Failed", "message": "m" * 1024, "lastTransitionTime": EVE}
+    conditions = [{"type": kind, **ending} for kind in ("Finished", "Succeeded")]
+    patch_status(api, "jr", "nightly-1", {"phase": "Failed", "message": "m" * 4096, "conditions": conditions})
+    stored = json.loads(api.kubectl("get", "jr", "nightly-1", "-o", "json", "--show-managed-fields"))
+    assert 8_000 < len(json.dumps(stored, separators=(",", ":"))) < 10_000
 
 
 def test_the_labels_of_a_run_may_change(api: Api) -> None:
@@ -521,7 +713,7 @@ def test_the_columns_of_scheduled_jobs(api: Api) -> None:
 
 
 def test_the_columns_of_job_runs(api: Api) -> None:
-    api.apply(job_run(trigger={"type": "Periodic"}, scheduledTime="2099-01-01T03:00:00Z"))
+    api.apply(job_run(trigger={"type": "Periodic"}, scheduledTime="2099-01-01T03:00:00Z", requestedBy="alice"))
     step = {"name": "main", "exitCode": 3}
     progress = {"percent": 40, "message": "half", "updateTime": "2026-01-01T03:00:00.000001Z"}
     status = {
@@ -537,10 +729,18 @@ def test_the_columns_of_job_runs(api: Api) -> None:
     assert columns(header) == ["NAME", "SCHEDULED JOB", "TRIGGER", "STATUS", "PROGRESS", "REASON", "AGE"]
     assert columns(row)[:6] == ["nightly-1", "nightly", "Periodic", "Failed", "40", "ExitCode"]
     header, row = api.kubectl("get", "jr", "-o", "wide").splitlines()
-    assert columns(header)[7:] == ["SCHEDULED TIME", "STARTED", "FINISHED", "EXIT CODE", "TASK MESSAGE", "MESSAGE"]
+    assert columns(header)[7:] == [
+        "SCHEDULED TIME",
+        "REQUESTED BY",
+        "STARTED",
+        "FINISHED",
+        "EXIT CODE",
+        "TASK MESSAGE",
+        "MESSAGE",
+    ]
     cells = columns(row)
-    assert cells[7] == "2099-01-01T03:00:00Z"
-    assert cells[10:] == ["3", "half", "no space left"]
+    assert cells[7:9] == ["2099-01-01T03:00:00Z", "alice"]
+    assert cells[11:] == ["3", "half", "no space left"]
     assert "<invalid>" not in row
 
 
@@ -582,6 +782,11 @@ def test_runs_can_be_selected_by_definition_and_phase(api: Api) -> None:
         ("sj.spec.concurrency.policy", "Forbid (default)"),
         ("sj.spec.jobTemplate.spec", "kubectl explain job.spec"),
         ("sj.status.conditions", "LastRunSucceeded"),
+        ("sj.spec.parameters", "spec.parameters of a JobRun"),
+        ("sj.spec.parameters.name", "PARAM_<NAME>"),
+        ("sj.spec.parameters.pattern", "The part of RE2"),
+        ("jr.spec.parameters", 'Example: {days: "7"}'),
+        ("jr.spec.requestedBy", "the user who creates it"),
         ("jr.spec.scheduledJob", "in the same namespace"),
         ("jr.status", "the end of what the container said"),
     ],

@@ -30,6 +30,7 @@ PEOPLE = {
 GRACE_SECONDS = 30.0
 NATIVE_JOB, CATCH_UP = "carillon.dev/native-job", "carillon.dev/catch-up"
 BACKFILL = "carillon.dev/backfill"
+MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 Manifest = dict[str, Any]
 
 
@@ -42,6 +43,8 @@ class Release:
     namespace: str
     doomed: str
     """A second namespace, to delete."""
+    records_requesters: bool
+    """The cluster serves MutatingAdmissionPolicy."""
 
     def user(self, who: str) -> str:
         return f"system:serviceaccount:{self.namespace}:{self.name}" if who == "operator" else f"{who}.{self.namespace}"
@@ -94,6 +97,10 @@ def job_run(
     }
 
 
+def asked_by(user: str, run: Manifest) -> Manifest:
+    return {**run, "spec": {**run["spec"], "requestedBy": user}}
+
+
 def owned_by(name: str, uid: str = "0b7a9a34-0000-4000-8000-000000000000") -> list[Manifest]:
     return [{"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "name": name, "uid": uid}]
 
@@ -101,10 +108,17 @@ def owned_by(name: str, uid: str = "0b7a9a34-0000-4000-8000-000000000000") -> li
 @pytest.fixture(scope="module")
 def release(crds: Any) -> Iterator[Release]:
     suffix = uuid.uuid4().hex[:8]
-    made = Release(crds, f"policies-{suffix}", namespace=f"test-policies-{suffix}", doomed=f"test-doomed-{suffix}")
+    made = Release(
+        crds,
+        f"policies-{suffix}",
+        namespace=f"test-policies-{suffix}",
+        doomed=f"test-doomed-{suffix}",
+        records_requesters=serves_mutating(crds),
+    )
     rendered = subprocess.run(
         ["helm", "template", made.name, str(CHART), "--namespace", made.namespace, "--kube-version", "1.36.0"]
         + ["--set", f"fullnameOverride={made.name},watchNamespaces={{{made.namespace},{made.doomed}}}"]
+        + (["--api-versions", MUTATING] if made.records_requesters else [])
         + [f"--show-only=templates/{template}.yaml" for template in TEMPLATES],
         env=crds.environment,
         capture_output=True,
@@ -117,6 +131,12 @@ def release(crds: Any) -> Iterator[Release]:
     finally:
         crds.kubectl("delete", "--filename=-", "--wait=false", "--ignore-not-found", input=rendered)
         crds.kubectl("delete", "namespace", made.namespace, made.doomed, "--wait=false", "--ignore-not-found")
+
+
+def serves_mutating(cluster: Any) -> bool:
+    """What `helm install` asks the cluster itself."""
+    listed = json.loads(cluster.kubectl("get", "--raw", "/apis/admissionregistration.k8s.io/v1").stdout)
+    return any(resource["kind"] == "MutatingAdmissionPolicy" for resource in listed["resources"])
 
 
 def install(release: Release, rendered: str) -> None:
@@ -156,7 +176,15 @@ def enforced(release: Release) -> bool:
         refusal(release, "editor", create(job_run("system", periodic=True))),
         refusal(release, "writer", create(scheduled_job("another"))),
     )
-    return all("ValidatingAdmissionPolicy" in words for words in refused)
+    stamped = not release.records_requesters or requester(release, "runner", job_run("user"), "--dry-run=server")
+    return all("ValidatingAdmissionPolicy" in words for words in refused) and bool(stamped)
+
+
+def requester(release: Release, who: str, run: Manifest, *options: str) -> str:
+    """Who has asked for the run that somebody creates, as the API server has it."""
+    command = ("create", "--filename=-", "--output=json", *options)
+    made = json.loads(release.kubectl(*command, who=who, input=json.dumps(run)).stdout)
+    return str(made["spec"].get("requestedBy", ""))
 
 
 @dataclass(frozen=True)
@@ -289,6 +317,18 @@ WHAT_A_RUN_IS_THE_OPERATOR_SAYS = [
     allowed("operator", "corrects a note", run_metadata("noted", annotations={NATIVE_JOB: None})),
     allowed("operator", "makes the run of autoStart", create(job_run("user", trigger=SAYS_AUTO_START))),
 ]
+NOBODY_ASKS_IN_ANOTHERS_NAME = [
+    refused(
+        "runner",
+        "ask in another's name",
+        create(asked_by("boss", job_run("user"))),
+        "spec.requestedBy: found boss, and you are runner.",
+        "leave it out",
+    ),
+    refused("administrator", "ask in another's name", create(asked_by("boss", job_run("user"))), "found boss"),
+    allowed("runner", "says nothing", create(asked_by("", job_run("user")))),
+    allowed("operator", "writes whose event it was", create(asked_by("boss", job_run("user")))),
+]
 ROLES_SEE_RUN_WRITE_AND_CLEAR = [
     refused("viewer", "run a job", create(job_run("user")), BY_ROLE),
     refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
@@ -303,6 +343,7 @@ TABLE = (
     + WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS
     + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
     + WHAT_A_RUN_IS_THE_OPERATOR_SAYS
+    + NOBODY_ASKS_IN_ANOTHERS_NAME
     + ROLES_SEE_RUN_WRITE_AND_CLEAR
 )
 
@@ -312,6 +353,30 @@ def test_who_may_do_what(release: Release, who: str, act: Act, words: tuple[str,
     said = refusal(release, who, act)
     assert bool(said) == bool(words), said
     assert [word for word in words if word not in said] == [], said
+
+
+def test_a_run_records_who_asked_for_it(release: Release) -> None:
+    """Where the cluster can write it, and where the client does; the name is there for good."""
+    run = job_run("user", name="asked")
+    named = asked_by(release.user("editor"), job_run("user"))
+    assert requester(release, "editor", named, "--dry-run=server") == release.user("editor")
+    expected = release.user("runner") if release.records_requesters else ""
+    assert requester(release, "runner", run) == expected
+    release.kubectl("label", "jobrun", "asked", "seen=yes")
+    kept = release.kubectl("get", "jobrun", "asked", "--output=jsonpath={.spec.requestedBy}").stdout
+    assert kept == expected
+
+
+def test_runs_of_the_operator_are_nobodys(release: Release) -> None:
+    assert requester(release, "operator", job_run("user", periodic=True), "--dry-run=server") == ""
+
+
+def test_a_name_that_is_too_long_to_record_keeps_nobody_from_running(release: Release) -> None:
+    """A cluster's administrator, here, because no role is bound to the name."""
+    user, run = "x" * 300, json.dumps(job_run("user"))
+    impersonated = ("--as", user, "--as-group=system:masters")
+    done = release.kubectl(*impersonated, "create", "--filename=-", "--output=json", "--dry-run=server", input=run)
+    assert "requestedBy" not in json.loads(done.stdout)["spec"]
 
 
 @pytest.mark.parametrize("who", ["viewer", "runner", "writer", "editor", "admin", "administrator"])

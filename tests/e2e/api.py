@@ -31,6 +31,7 @@ GROUPS = {
     "events": CORE,
     "namespaces": CORE,
     "configmaps": CORE,
+    "secrets": CORE,
     "resourcequotas": CORE,
     "serviceaccounts": CORE,
     "services": CORE,

@@ -1,12 +1,14 @@
 """The examples: each is run now, and by its own trigger where that is soon, and does what it is there for."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import REPOSITORY
 from tests.e2e import examples as files
 from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.conftest import new_namespace
@@ -125,6 +127,25 @@ def test_recycle_bin_loses_only_what_is_old(api: Api, runs: dict[str, Manifest],
     assert run["status"]["phase"] == "Succeeded"
     assert "3 files older than 30 days deleted, 2 left" in log_of(api, run)
     assert seen["bin"] == ["./kept", "./kept/young.txt", "./letter.odt"]
+
+
+@pytest.mark.usefixtures("seen")  # what the other runs have left is looked at before this one takes more
+def test_recycle_bin_is_told_the_days_as_its_header_says(api: Api, runs: dict[str, Manifest]) -> None:
+    header = (files.DIRECTORY / "clear-recycle-bin.yaml").read_text()
+    command = re.search(r"^# With 7 days: +(.* kubectl create -f -)$", header, re.MULTILINE)
+    assert command is not None
+    created = subprocess.run(
+        f"{command[1]} --output=name",
+        shell=True,
+        cwd=REPOSITORY,
+        env=api.cluster.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    run = finished(api, created.strip().partition("/")[2])
+    assert run["status"]["phase"] == "Succeeded"
+    assert "2 files older than 7 days deleted, 0 left" in log_of(api, run)
 
 
 def test_folder_is_compressed_without_anyone_asking(

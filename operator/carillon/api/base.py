@@ -10,6 +10,8 @@ from pydantic.config import JsonDict
 GROUP = "carillon.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+USER_LENGTH = 256
+"""Of a user's name, in characters."""
 
 
 class ApiModel(BaseModel):

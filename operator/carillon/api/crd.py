@@ -16,6 +16,7 @@ import yaml
 from carillon.api.base import GROUP, VERSION
 from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.jobrun import JobRunSpec, JobRunStatus
+from carillon.api.parameter_rules import PARAMETER_RULES, RUN_PARAMETER_RULES
 from carillon.api.rules import CALENDAR_RULES, JOB_RUN_RULES, SCHEDULED_JOB_RULES
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.api.schema import Schema, root, structural
@@ -68,6 +69,7 @@ JOB_RUN_COLUMNS = (
     Column("Age", ".metadata.creationTimestamp", "Time since the run was created.", type="date"),
     # A string: a run may be written ahead of its due time, and kubectl prints a date in the future as <invalid>.
     Column("Scheduled Time", ".spec.scheduledTime", "The due time of a periodic run.", wide=True),
+    Column("Requested By", ".spec.requestedBy", "Who asked for the run.", wide=True),
     Column("Started", ".status.startTime", "Time since the first Job was made.", type="date", wide=True),
     Column("Finished", ".status.completionTime", "Time since the run finished.", type="date", wide=True),
     Column("Exit Code", ".status.steps[0].exitCode", "Of the first Job's container.", type="integer", wide=True),
@@ -143,7 +145,7 @@ def scheduled_jobs() -> dict[str, Any]:
             "Create a JobRun to run it now.",
             structural(ScheduledJobSpec, defaults=True),
             structural(ScheduledJobStatus, defaults=False),
-            SCHEDULED_JOB_RULES,
+            (*SCHEDULED_JOB_RULES, *PARAMETER_RULES),
         ),
     )
 
@@ -162,7 +164,7 @@ def job_runs() -> dict[str, Any]:
             "Creating one is Run Now.",
             structural(JobRunSpec, defaults=True),
             structural(JobRunStatus, defaults=False),
-            JOB_RUN_RULES,
+            (*JOB_RUN_RULES, *RUN_PARAMETER_RULES),
         ),
     )
 

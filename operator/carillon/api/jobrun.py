@@ -4,8 +4,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from carillon.api.base import ApiModel, Instant, PreciseInstant, StatusModel, keyed_by
+from carillon.api.base import USER_LENGTH, ApiModel, Instant, PreciseInstant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
+from carillon.api.parameters import MAX_PARAMETERS, ParameterValue
 
 
 class TriggerType(StrEnum):
@@ -58,6 +59,17 @@ class JobRunSpec(ApiModel):
     )
     trigger: RunTrigger = Field(
         default=RunTrigger(), description="Why the run exists. Leave it out for a manual run (Run Now)."
+    )
+    parameters: dict[str, ParameterValue] = Field(
+        default={},
+        max_length=MAX_PARAMETERS,
+        description="What the run is told, by the names in spec.parameters of the ScheduledJob; defaults stand in for "
+        'the rest. Values are strings. Example: {days: "7"}. No secrets: everyone who sees runs sees them.',
+    )
+    requested_by: str = Field(
+        default="",
+        max_length=USER_LENGTH,
+        description="Who asked for the run: the user who creates it, and nobody else.",
     )
     force: bool = Field(
         default=False, description="Run even when the ScheduledJob is disabled (spec.suspend). Default: false."

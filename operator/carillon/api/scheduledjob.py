@@ -5,9 +5,10 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from carillon.api.base import ApiModel, Instant, StatusModel, keyed_by
+from carillon.api.base import USER_LENGTH, ApiModel, Instant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
 from carillon.api.exclude import Exclude
+from carillon.api.parameters import MAX_PARAMETERS, Parameter
 
 YEAR_SECONDS = 31_536_000
 
@@ -195,6 +196,13 @@ class ScheduledJobSpec(ApiModel):
         default=Exclude(), description="Times at which no trigger fires: holidays, dates, windows, shared Calendars."
     )
     concurrency: Concurrency = Field(default=Concurrency(), description="What happens when runs would overlap.")
+    parameters: tuple[Parameter, ...] = Field(
+        default=(),
+        max_length=MAX_PARAMETERS,
+        description="What a run may be told: spec.parameters of a JobRun. Its containers find each value in "
+        "PARAM_<NAME>, and Kubernetes puts it in place of $(PARAM_<NAME>) in command, args and env.",
+        json_schema_extra=keyed_by("name"),
+    )
     timeout_seconds: int | None = Field(
         default=None,
         ge=1,
@@ -249,6 +257,9 @@ class Execution(StatusModel):
     run: str = Field(max_length=253, description="Name of the JobRun.")
     uid: str = Field(default="", max_length=36, description="UID of the JobRun.")
     trigger: str = Field(default="", max_length=64, description="Manual, or the name of the trigger.")
+    requested_by: str = Field(
+        default="", max_length=USER_LENGTH, description="Who asked for the run, where the JobRun says so."
+    )
     phase: str = Field(default="", max_length=16, description="How the run ended, or where it stands.")
     reason: str = Field(default="", max_length=64, description="One word why.")
     message: str = Field(default="", max_length=256, description="The beginning of the run's message.")

@@ -28,7 +28,6 @@ _NOT_NATIVE = (
     "exclude",
     "suspend_until",
     "retry",
-    "parameters",
     "steps",
 )
 """Fields of the spec that a CronJob has no counterpart for."""

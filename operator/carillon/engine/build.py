@@ -9,6 +9,7 @@ from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import JobClass, ScheduledJobSpec
 from carillon.engine.model import Definition, Run
+from carillon.engine.parameters import environment as parameter_environment
 
 Body = dict[str, Any]
 
@@ -72,7 +73,8 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
     assert definition.spec is not None
     labels = run_labels(definition.key.name, definition.spec.class_, run.spec.trigger.type)
     annotations = {keys.RUN_ANNOTATION: run.name}
-    environment = [{"name": keys.RUN_ENVIRONMENT, "value": run.name}]
+    environment = parameter_environment(definition.spec.parameters, run.spec.parameters)
+    environment.append({"name": keys.RUN_ENVIRONMENT, "value": run.name})
     if run.spec.scheduled_time is not None:
         due = rfc3339(run.spec.scheduled_time)
         annotations[keys.SCHEDULED_TIME_ANNOTATION] = due
@@ -112,7 +114,10 @@ def trial_job_body(definition: Definition) -> Body:
         definition.spec,
         labels=run_labels(definition.key.name, definition.spec.class_, TriggerType.MANUAL),
         annotations={},
-        environment=[{"name": keys.RUN_ENVIRONMENT, "value": "trial"}],
+        environment=[
+            *parameter_environment(definition.spec.parameters, {}),
+            {"name": keys.RUN_ENVIRONMENT, "value": "trial"},
+        ],
     )
     body["metadata"] |= {"generateName": f"{definition.key.name}-", "namespace": definition.key.namespace}
     return body

@@ -183,6 +183,7 @@ def execution(current: Current) -> Execution:
         run=run.name,
         uid=run.uid,
         trigger=trigger.name if trigger.name and trigger.type is not TriggerType.BACKFILL else trigger.type.value,
+        requested_by=run.spec.requested_by,
         phase=Phase.RUNNING.value if gone else current.phase.value,
         reason=status.reason,
         message=status.message[-HISTORY_MESSAGE_LENGTH:],

@@ -21,6 +21,7 @@ from carillon.engine import build
 from carillon.engine.due import Resolution, next_due
 from carillon.engine.model import CronJob, Definition, Job, Run, Snapshot
 from carillon.engine.names import digest
+from carillon.engine.parameters import environment as parameter_environment
 from carillon.engine.plan import Action, ApplyCronJob, DeleteCronJob, LookUp, LookUpCronJob, SuspendCronJob
 from carillon.engine.starting import is_patient
 from carillon.engine.triggers import anchored
@@ -236,7 +237,10 @@ def cron_job_body(definition: Definition, *, waits: bool = False) -> dict[str, A
         spec,
         labels=labels,
         annotations={},
-        environment=[{"name": keys.RUN_ENVIRONMENT, "valueFrom": name_of_the_job}],
+        environment=[
+            *parameter_environment(spec.parameters, {}),
+            {"name": keys.RUN_ENVIRONMENT, "valueFrom": name_of_the_job},
+        ],
     )
     body: dict[str, Any] = {
         "apiVersion": "batch/v1",

@@ -17,6 +17,7 @@ from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Tr
 from carillon.engine.backend import backend_problem
 from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedTrigger
 from carillon.engine.names import digest
+from carillon.engine.parameters import problems as parameter_problems
 from carillon.schedule import (
     Closed,
     DaylightSaving,
@@ -65,6 +66,7 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     if len(name) > keys.SCHEDULED_JOB_NAME_LENGTH:
         limit = keys.SCHEDULED_JOB_NAME_LENGTH
         problems.append(f"metadata.name: {name!r} has {len(name)} characters; use at most {limit}")
+    problems += parameter_problems(definition.spec)
     triggers = tuple(trigger for trigger in planned if trigger is not None)
     if not problems and (problem := backend_problem(definition.spec, triggers)):
         problems.append(problem)

@@ -30,6 +30,11 @@ def why_skipped(spec: ScheduledJobSpec, reason: str) -> tuple[str, str, str]:
         "CatchUp": _catch_up(spec),
         "Suspended": ("the job was disabled then", "spec.suspend", afterwards),
         "Disabled": ("the job was disabled then", "spec.suspend", "enable the job, or force the run"),
+        "InvalidParameters": (
+            "it was told values that the definition does not take",
+            "spec.parameters of the JobRun",
+            "create it again with values that fit",
+        ),
         "Invalid": ("the definition could not be scheduled then", "the condition Ready", afterwards),
         "Withdrawn": ("the definition was changed between the due time and the start", "the edit", afterwards),
         "NameTaken": (

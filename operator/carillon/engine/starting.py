@@ -12,6 +12,7 @@ from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
+from carillon.engine.parameters import refusal as parameter_refusal
 from carillon.engine.plan import CreateJob
 from carillon.engine.start_time import early, expected_start, given_up
 
@@ -102,6 +103,8 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
         )
     if definition.invalid:
         return "Invalid", f"ScheduledJob {key} is not valid: {definition.invalid}"
+    if wrong := parameter_refusal(definition.spec.parameters, run.spec.parameters):
+        return "InvalidParameters", wrong
     if (words := given_up(definition, run, now)) is not None:
         return words
     if run.spec.trigger.type is TriggerType.BACKFILL and run.spec.scheduled_time and run.spec.scheduled_time > now:

@@ -112,6 +112,13 @@ def list_type(schema: Schema) -> str:
 
 
 @kinds
+def test_every_map_of_ours_is_bounded(kind: str) -> None:
+    assert [
+        path for path, schema in own(kind) if "additionalProperties" in schema and "maxProperties" not in schema
+    ] == []
+
+
+@kinds
 def test_a_list_map_requires_its_keys(kind: str) -> None:
     for path, schema in nodes(kind):
         if list_type(schema) == "map":
@@ -127,6 +134,7 @@ def test_lists_that_are_told_apart_by_a_key_are_maps() -> None:
     }
     assert maps == {
         ("ScheduledJob", "spec.triggers"): ["name"],
+        ("ScheduledJob", "spec.parameters"): ["name"],
         ("ScheduledJob", "status.triggers"): ["name"],
         ("ScheduledJob", "status.backfills"): ["id"],
         ("ScheduledJob", "status.conditions"): ["type"],
@@ -166,6 +174,8 @@ def test_defaults_are_those_that_say_something() -> None:
         "spec.catchUp.limit": 10,
         "spec.concurrency": {"policy": "Forbid"},
         "spec.concurrency.policy": "Forbid",
+        "spec.parameters[].type": "String",
+        "spec.parameters[].required": False,
         "spec.history": {"succeeded": 3, "failed": 3},
         "spec.history.succeeded": 3,
         "spec.history.failed": 3,

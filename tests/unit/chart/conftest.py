@@ -65,8 +65,9 @@ def helm(*arguments: str, values: Manifest) -> "subprocess.CompletedProcess[str]
 
 
 @cache
-def _rendered(values: str) -> Rendered:
-    done = helm("template", "carillon", "--namespace=carillon", "--kube-version=1.30.0", values=json.loads(values))
+def _rendered(values: str, *options: str) -> Rendered:
+    arguments = ("template", "carillon", "--namespace=carillon", "--kube-version=1.30.0", *options)
+    done = helm(*arguments, values=json.loads(values))
     if done.returncode:
         pytest.fail(f"helm template with {values}: {done.stderr}")
     return Rendered(tuple(filter(None, map(_parsed, re.split(r"^---$", done.stdout, flags=re.MULTILINE)))))
@@ -80,7 +81,7 @@ def _parsed(document: str) -> Any:
 
 @pytest.fixture(scope="session")
 def render() -> Render:
-    return lambda **values: _rendered(json.dumps(values, sort_keys=True))
+    return lambda *options, **values: _rendered(json.dumps(values, sort_keys=True), *options)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from carillon.api.base import USER_LENGTH
 from carillon.api.scheduledjob import ScheduledJobSpec
 from tests.unit.chart.conftest import Manifest, Render, Rendered, value_sets
 
@@ -180,6 +181,31 @@ def test_policies_hold_where_the_operator_works(render: Render) -> None:
     for binding in render(watchNamespaces=["files"]).all("ValidatingAdmissionPolicyBinding"):
         [expression] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
         assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["carillon", "files"]}
+
+
+MUTATING = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+SERVED = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+
+def test_requesters_are_recorded_where_the_cluster_can(render: Render) -> None:
+    chart = render(SERVED, watchNamespaces=["files"])
+    policy, binding = (chart.one(kind, "carillon-requester") for kind in MUTATING)
+    assert policy["spec"]["failurePolicy"] == "Ignore", "a run is worth more than the name of who asked for it"
+    fits = policy["spec"]["matchConditions"][-1]["expression"]
+    assert fits == f"size(request.userInfo.username) <= {USER_LENGTH}"
+    [expression] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == ["carillon", "files"]
+    assert "matchResources" not in render(SERVED).one(MUTATING[1])["spec"]
+
+
+@pytest.mark.parametrize(
+    ("options", "policies"),
+    [((), {}), ((SERVED,), {"recordRequester": False}), ((SERVED,), {"install": False})],
+    ids=["not served", "not wanted", "no policies"],
+)
+def test_and_nowhere_else(render: Render, options: tuple[str, ...], policies: dict[str, bool]) -> None:
+    """Kubernetes 1.30 has no such kind, and would refuse the release."""
+    assert render(*options, policies=policies).all(*MUTATING) == []
 
 
 def test_policies_can_be_left_out(render: Render) -> None:

@@ -1,0 +1,86 @@
+"""Regular expressions and values, and whether RE2 finds the one in the other.
+
+One table for both who have to agree on it: the operator, and the API server (tests/cluster/test_crds.py).
+"""
+
+FOUND: list[tuple[str, str]] = [
+    (r"b", "abc"),
+    (r"^[a-z]+$", "abc"),
+    (r"^a.c$", "a日c"),
+    (r"^\d{2,3}$", "123"),
+    (r"^\w+\s\w+$", "a_1 B2"),
+    (r"^[^\d\s]*$", "abc"),
+    (r"^[\w.-]+@[\w-]+(\.[\w-]+)+$", "alice@mail.example.com"),
+    (r"^(?:a|b)+?$", "abba"),
+    (r"^(a||b)$", ""),
+    (r"^[a&&b]$", "&"),
+    (r"^[a~~b]+$", "~"),
+    (r"^[+-.]$", ","),
+    (r"^[-a]$", "-"),
+    (r"^[a-]$", "-"),
+    (r"^[\]\[^]+$", "[]^"),
+    (r"^[\W]$", "é"),
+    (r"^\W$", "日"),
+    (r"^\S$", "\v"),
+    (r"^\D$", "٣"),
+    (r"^\$\(HOME\)\{\}\.\*\+\?\|\^\/\-\\$", r"$(HOME){}.*+?|^/-\\"[:-1]),
+    (r"^a\nb\tc$", "a\nb\tc"),
+    (r"^é<>&~#%' $", "é<>&~#%' "),
+    (r"(x+x+)+y", "xxy"),
+]
+NOT_FOUND: list[tuple[str, str]] = [
+    (r"^[a-z]+$", "abc\n"),
+    (r"^a$", "x\na"),
+    (r"^.$", "\n"),
+    (r"^\d$", "٣"),
+    (r"^\w$", "é"),
+    (r"^\s$", "\u00a0"),
+    (r"^\s$", "\v"),
+    (r"^[\d]$", "٣"),
+    (r"^[a&&b]$", "c"),
+    (r"^[+-.]$", "*"),
+    (r"^[^a-z]$", "b"),
+    (r"(x+x+)+y", "x" * 1000),
+    (r"^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 1000),
+]
+"""The last two take a machine that tries every way longer than the universe is old."""
+UNREAD = [
+    "(",
+    ")",
+    "a)",
+    "(a",
+    "[z-a]",
+    "[]",
+    "[^]",
+    "a{3,2}",
+]
+"""Of the shape that is asked for, and no regular expression all the same."""
+NOT_OF_THE_SHAPE = [
+    "*",
+    "a**",
+    "a{1,2}{3}",
+    "^*",
+    "(?i)a",
+    "(?P<name>a)",
+    "(?=a)",
+    r"\1",
+    r"\bword",
+    r"\pL",
+    r"\x41",
+    r"\u0041",
+    r"\z",
+    r"\_",
+    r"\Qa\E",
+    "[[:alpha:]]",
+    "[a[b]]",
+    r"[\d-z]",
+    "[a-b-c]",
+    "[+--]",
+    "a{1000}",
+    "a{,3}",
+    "a{b}",
+    "]",
+    "}",
+    "trailing\\",
+]
+"""What engines read differently, or some of them not at all."""
