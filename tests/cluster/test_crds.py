@@ -96,7 +96,7 @@ def test_a_crd_is_established_and_has_no_other_trouble(crds: Cluster, plural: st
 
 
 CRON_CURE = "write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *"
-KINDS_CURE = "set exactly one of cron, interval and at"
+KINDS_CURE = "set exactly one of cron, interval, at and event"
 AT_CURE = "write an instant with its offset, for example 2026-12-24T18:00:00Z"
 POLICY = "spec.jobTemplate.spec.template.spec.restartPolicy"
 
@@ -570,7 +570,7 @@ def test_runs_can_be_selected_by_definition_and_phase(api: Api) -> None:
     [
         ("sj", "Create a JobRun to run it now."),
         ("sj.spec", "When the job runs by itself."),
-        ("sj.spec.triggers", "exactly one of cron, interval and at"),
+        ("sj.spec.triggers", "exactly one of cron, interval, at and event"),
         ("sj.spec.triggers.cron", 'Example: "0 3 1 * *"'),
         ("sj.spec.concurrency.policy", "Forbid (default)"),
         ("sj.spec.jobTemplate.spec", "kubectl explain job.spec"),

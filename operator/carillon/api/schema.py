@@ -34,6 +34,7 @@ _COPIED = (
     "maximum",
     "minItems",
     "maxItems",
+    "maxProperties",
     "required",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",

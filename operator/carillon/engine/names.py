@@ -22,6 +22,11 @@ def spare_run(scheduled_job: str, due: datetime, definition_uid: str) -> str:
     return f"{periodic_run(scheduled_job, due)}-{digest(definition_uid)}"
 
 
+def event_run(scheduled_job: str, definition_uid: str, trigger: str, first_event: str) -> str:
+    """Name the run of a window of events after the first of them, so that a lost answer doubles nothing."""
+    return f"{scheduled_job}-{digest(definition_uid, trigger, first_event, length=10)}"
+
+
 def auto_start_run(scheduled_job: str, definition_uid: str) -> str:
     """Name the one run that autoStart makes for this very definition."""
     return f"{scheduled_job}-start-{digest(definition_uid)}"

@@ -15,7 +15,8 @@ from carillon.api.calendar import CalendarSpec
 from carillon.api.exclude import Closures
 from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Trigger
 from carillon.engine.backend import backend_problem
-from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedTrigger
+from carillon.engine.expressions import FilterError, looks_back
+from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedEvent, PlannedTrigger
 from carillon.engine.names import digest
 from carillon.schedule import (
     Closed,
@@ -57,7 +58,9 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     if definition.spec is None:
         return definition
     problems: list[str] = []
-    planned = [_trigger(definition.spec, index, definition.key, calendars, problems) for index in _indices(definition)]
+    timed = [index for index in _indices(definition) if definition.spec.triggers[index].event is None]
+    planned = [_trigger(definition.spec, index, definition.key, calendars, problems) for index in timed]
+    events = _events(definition.spec, definition.key, calendars, problems)
     if not definition.spec.triggers:  # an exclusion without a trigger is of no use, and may be wrong all the same
         _sources(definition.spec, definition.key, UTC_ZONE, calendars, problems)
     name = definition.key.name
@@ -67,7 +70,7 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     triggers = tuple(trigger for trigger in planned if trigger is not None)
     if not problems and (problem := backend_problem(definition.spec, triggers)):
         problems.append(problem)
-    return replace(definition, triggers=triggers, invalid="; ".join(dict.fromkeys(problems)))
+    return replace(definition, triggers=triggers, events=events, invalid="; ".join(dict.fromkeys(problems)))
 
 
 def _indices(definition: Definition) -> range:
@@ -109,6 +112,26 @@ def _trigger(
         jitter_seconds=trigger.jitter_seconds or 0,
         seed=f"{key}/{trigger.name}",
     )
+
+
+def _events(
+    spec: ScheduledJobSpec, key: Key, calendars: Mapping[str, Calendar], problems: list[str]
+) -> tuple[PlannedEvent, ...]:
+    planned: list[PlannedEvent] = []
+    for index, trigger in enumerate(spec.triggers):
+        if trigger.event is None:
+            continue
+        field = f"spec.triggers[{index}].event"
+        try:
+            compares = bool(trigger.event.filter) and looks_back(trigger.event.filter)
+        except FilterError as error:
+            problems.append(f"{field}.filter: {error}")
+            continue
+        # An event has no time zone; the days of holidays and dates are those of UTC.
+        sources = _sources(spec, key, UTC_ZONE, calendars, problems)
+        shut = closed(piece for source in sources for piece in source[1].pieces) if sources else None
+        planned.append(PlannedEvent(trigger.name, field, trigger.event, compares, shut))
+    return tuple(planned)
 
 
 def _schedule(trigger: Trigger, key: Key) -> tuple[Schedule, str, tuple[str, ...]]:
