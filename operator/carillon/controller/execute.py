@@ -44,6 +44,7 @@ class Executor:
         metrics: Metrics,
         clock: Callable[[], datetime],
         last_words: bool,
+        pass_over: Callable[[Key, plans.PassOverEvents], None] = lambda _key, _action: None,
     ) -> None:
         self._client = client
         self._store = store
@@ -51,6 +52,7 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
         self._last_words = last_words
+        self._pass_over = pass_over
         self._native = NativeExecutor(client=client, store=store, clock=clock)
 
     async def execute(self, key: Key, action: plans.Action) -> None:
@@ -66,6 +68,8 @@ class Executor:
                 await self._create_run(key, action)
             case plans.CreateJob():
                 await self._create_job(key, action)
+            case plans.PassOverEvents():
+                self._pass_over(key, action)
             case plans.LookUpDefinition():
                 await self._look_up_definition(key)
             case plans.LookUpJob():

@@ -14,12 +14,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.api.event import EventCount
+from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     Calendar,
     CalendarKey,
     CronJob,
     Definition,
+    EventReport,
     Job,
     Key,
     Observations,
@@ -60,6 +63,15 @@ class Notes:
     cron_job_absent: bool = False
     cron_job_applied: str = ""
     cron_job_refused: Refusal | None = None
+    event_windows: dict[str, Windows] = field(default_factory=dict)
+    event_watched: dict[str, str] = field(default_factory=dict)
+    event_troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
+    event_counts: dict[tuple[str, str], EventCount] = field(default_factory=dict)
+
+    def forget_events(self) -> None:
+        """Drop what the event triggers have told: this process leads no more, or the definition is another one."""
+        for noted in (self.event_windows, self.event_watched, self.event_troubles, self.event_counts):
+            noted.clear()
 
     def forget(self, *uids: str) -> None:
         """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
@@ -87,6 +99,10 @@ class Notes:
             cron_job_absent=self.cron_job_absent,
             cron_job_applied=self.cron_job_applied,
             cron_job_refused=self.cron_job_refused,
+            event_windows=dict(self.event_windows),
+            event_report=EventReport(
+                dict(self.event_watched), dict(self.event_troubles), tuple(self.event_counts.values())
+            ),
         )
 
 
@@ -132,6 +148,11 @@ class Store:
     def definitions(self) -> list[Definition]:
         """Every definition."""
         return [family.definition for family in self._families.values() if family.definition is not None]
+
+    def definition(self, key: Key) -> Definition | None:
+        """The definition of that name."""
+        family = self._families.get(key)
+        return family.definition if family is not None else None
 
     def sizes(self) -> dict[str, int]:
         """How many objects of each kind are held."""

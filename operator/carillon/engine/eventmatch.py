@@ -1,7 +1,7 @@
 """Which events are a trigger's: by type and labels, and none that a run of the same job has made itself.
 
 Pure: the object is Kubernetes' JSON as a watch told it, and only its metadata is looked at; of a Kubernetes Event also
-what it speaks of. What the filter says is found out elsewhere (`carillon.filtering`).
+what it speaks of. What the filter says is found out elsewhere (`carillon.controller.filters`).
 """
 
 from collections.abc import Collection, Mapping
@@ -82,11 +82,14 @@ def is_own(raw: Object, own: Own) -> bool:
     """Whether a run of the job itself has made the change: it does not start the job again.
 
     By label: the object bears `carillon.dev/scheduled-job` with the job's name, as its runs, Jobs and pods do. By
-    owner: the definition, one of its JobRuns or one of their Jobs owns the object. A Kubernetes Event is the job's own
-    when that holds of the object that it speaks of; of a pod, its Job tells, after which Kubernetes names the pod.
+    owner: the definition, one of its JobRuns or one of their Jobs owns the object, or is it. A Kubernetes Event is the
+    job's own when that holds of the object that it speaks of; of a pod, its Job tells, after which Kubernetes names the
+    pod.
     """
     metadata = raw["metadata"]
     if (metadata.get("labels") or {}).get(keys.SCHEDULED_JOB_LABEL) == own.name:
+        return True
+    if metadata.get("uid") in own.uids:
         return True
     if any(reference.get("uid") in own.uids for reference in metadata.get("ownerReferences") or ()):
         return True

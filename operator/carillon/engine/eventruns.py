@@ -118,7 +118,7 @@ def filters_condition(definition: Definition, observations: Observations) -> tup
     for trigger in filtering:
         if (trouble := observations.event_report.troubles.get(trigger.name)) is not None:
             reason, message = trouble
-            return FILTERS, "False", reason, f"{trigger.field}.filter: {message}"
+            return FILTERS, "False", reason, f"{trigger.path}.filter: {message}"
     return FILTERS, "True", "Evaluated", "the filters of the event triggers can be evaluated"
 
 

@@ -1,8 +1,8 @@
 """CEL, as far as it is safe here: an expression is compiled and looked at, never evaluated.
 
 Evaluation holds the interpreter's lock for as long as it takes, and no CEL library for Python limits what it may cost:
-it belongs into a process that can be killed (`carillon.filtering`). Compiling is bounded by the parser: at the most
-1,024 characters take milliseconds, and nesting has a limit.
+it belongs into a process that can be killed (`carillon.controller.filters`). Compiling is bounded by the parser: at
+the most 1,024 characters take milliseconds, and nesting has a limit.
 """
 
 from functools import cache, lru_cache

@@ -74,13 +74,13 @@ class PlannedEvent:
     """An event trigger that was understood."""
 
     name: str
-    field: str
+    path: str
     """Where it is written, for messages: `spec.triggers[0].event`."""
     spec: EventTrigger
     looks_back: bool
     """Its filter speaks of oldObject."""
-    closed: Closed | None = None
-    """When no event counts."""
+    closed: Closed | None = field(default=None, compare=False)
+    """When no event counts; made anew whenever the definition is read."""
 
     @property
     def text(self) -> str:

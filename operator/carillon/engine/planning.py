@@ -10,7 +10,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from carillon.api import keys
-from carillon.api.base import rfc3339
+from carillon.api.base import GROUP, rfc3339
 from carillon.api.calendar import CalendarSpec
 from carillon.api.exclude import Closures
 from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Trigger
@@ -122,6 +122,9 @@ def _events(
         if trigger.event is None:
             continue
         field = f"spec.triggers[{index}].event"
+        if trigger.event.group == GROUP:
+            problems.append(f"{field}.group: found {GROUP}, whose objects change with every run; watch something else")
+            continue
         try:
             compares = bool(trigger.event.filter) and looks_back(trigger.event.filter)
         except FilterError as error:
