@@ -74,6 +74,15 @@ def scheduled_job(name: str, job_class: str = "User", **metadata: Any) -> Manife
     }
 
 
+def on_event(*resources: str) -> list[Manifest]:
+    """Event triggers; a resource is `configmaps` or `deployments.apps`."""
+    parts = [resource.partition(".") for resource in resources]
+    return [
+        {"name": f"t{number}", "event": {"group": group, "version": "v1", "resource": resource}}
+        for number, (resource, _, group) in enumerate(parts)
+    ]
+
+
 def job_run(scheduled_job: str, *, periodic: bool = False, **metadata: Any) -> Manifest:
     spec: Manifest = {"scheduledJob": scheduled_job}
     if periodic:
@@ -84,6 +93,28 @@ def job_run(scheduled_job: str, *, periodic: bool = False, **metadata: Any) -> M
         "metadata": {"generateName": f"{scheduled_job}-", **metadata},
         "spec": spec,
     }
+
+
+def on_nodes(name: str) -> Manifest:
+    """A job that watches what an editor may not."""
+    job = scheduled_job(name)
+    job["spec"]["triggers"] = on_event("nodes")
+    return job
+
+
+def event_run(scheduled_job: str) -> Manifest:
+    event = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "namespace": "default",
+        "count": 1,
+        "firstTime": "2026-01-01T03:00:00Z",
+        "lastTime": "2026-01-01T03:00:00Z",
+        "objects": [{"type": "Created", "name": "a", "uid": "b"}],
+    }
+    run = job_run(scheduled_job)
+    run["spec"]["trigger"] = {"type": "Event", "name": "seen", "event": event}
+    return run
 
 
 def owned_by(name: str, uid: str = "0b7a9a34-0000-4000-8000-000000000000") -> list[Manifest]:
@@ -119,7 +150,7 @@ def install(release: Release, rendered: str) -> None:
         for role in (role.format(release=release.name) for role in roles):
             user = f"--user={release.user(who)}"
             release.kubectl("create", "rolebinding", f"{who}-{role}", f"--clusterrole={role}", user)
-    for job in (scheduled_job("system", "System"), scheduled_job("user")):
+    for job in (scheduled_job("system", "System"), scheduled_job("user"), on_nodes("watches-nodes")):
         release.kubectl("create", "--filename=-", input=json.dumps(job))
     until(lambda: aggregated(release), "the built-in roles to aggregate the chart's")
     until(lambda: enforced(release), "the API server to enforce the policies")
@@ -138,6 +169,7 @@ def enforced(release: Release) -> bool:
         refusal(release, "editor", delete("system")),
         refusal(release, "editor", create(job_run("system", periodic=True))),
         refusal(release, "writer", create(scheduled_job("another"))),
+        refusal(release, "editor", create(on_nodes("another"))),
     )
     return all("ValidatingAdmissionPolicy" in words for words in refused)
 
@@ -245,6 +277,25 @@ RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS = [
     refused("editor", "name an owner", create(job_run("user", ownerReferences=owned_by("user"))), "ownerReferences"),
     allowed("operator", "makes a run", create(job_run("user", periodic=True, ownerReferences=owned_by("user")))),
 ]
+WATCH = "needs the right to watch"
+WHO_WATCHES_MAY_WATCH = [
+    allowed("editor", "watches what it may watch", spec("user", triggers=on_event("configmaps", "deployments.apps"))),
+    refused(
+        "editor",
+        "watch what it may not",
+        spec("user", triggers=on_event("roles.rbac.authorization.k8s.io")),
+        "spec.triggers",
+        WATCH,
+        "roles.rbac.authorization.k8s.io",
+        "the verb watch on",
+    ),
+    refused("editor", "hide it behind another", spec("user", triggers=on_event("configmaps", "nodes")), WATCH, "nodes"),
+    refused("editor", "create one", create(on_nodes("more")), WATCH, "nodes"),
+    allowed("editor", "disables what somebody else has watch", spec("watches-nodes", suspend=True)),
+    refused("editor", "change what somebody else has watch", spec("watches-nodes", label="x"), WATCH, "nodes"),
+    allowed("editor", "takes the trigger away", spec("watches-nodes", triggers=[])),
+    refused("editor", "make an event run", create(event_run("user")), "found Event", "leave spec.trigger"),
+]
 ROLES_SEE_RUN_WRITE_AND_CLEAR = [
     refused("viewer", "run a job", create(job_run("user")), BY_ROLE),
     refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
@@ -258,6 +309,7 @@ TABLE = (
     + USER_JOBS_ARE_THEIR_AUTHORS
     + WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS
     + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
+    + WHO_WATCHES_MAY_WATCH
     + ROLES_SEE_RUN_WRITE_AND_CLEAR
 )
 

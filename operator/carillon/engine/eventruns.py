@@ -15,6 +15,7 @@ from carillon.engine.eventmatch import PassedOver
 from carillon.engine.eventwindow import Window
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.plan import CreateRun, PassOverEvents
+from carillon.engine.words import listed
 
 EVENT_SOURCE_REFUSED = "EventSourceRefused"
 FILTERS = "EventFilters"
@@ -120,6 +121,14 @@ def filters_condition(definition: Definition, observations: Observations) -> tup
             reason, message = trouble
             return FILTERS, "False", reason, f"{trigger.path}.filter: {message}"
     return FILTERS, "True", "Evaluated", "the filters of the event triggers can be evaluated"
+
+
+def without_due_times(definition: Definition) -> str:
+    """Say what makes a definition run that no due time does: `has no triggers: it runs only when …`."""
+    if not definition.events:
+        return "has no triggers: it runs only when someone creates a JobRun"
+    named = listed([f"{trigger.name} ({trigger.text})" for trigger in definition.events])
+    return f"has no due times: it runs on events, by {named}"
 
 
 def trigger_column(definition: Definition) -> str:

@@ -128,6 +128,7 @@ def test_lists_that_are_told_apart_by_a_key_are_maps() -> None:
     assert maps == {
         ("ScheduledJob", "spec.triggers"): ["name"],
         ("ScheduledJob", "status.triggers"): ["name"],
+        ("ScheduledJob", "status.events"): ["trigger", "reason"],
         ("ScheduledJob", "status.backfills"): ["id"],
         ("ScheduledJob", "status.conditions"): ["type"],
         ("JobRun", "status.steps"): ["name"],
