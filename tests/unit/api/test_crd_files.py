@@ -170,6 +170,8 @@ def test_defaults_are_those_that_say_something() -> None:
         "spec.history": {"succeeded": 3, "failed": 3},
         "spec.history.succeeded": 3,
         "spec.history.failed": 3,
+        "spec.triggers[].event.debounceSeconds": 0,
+        "spec.triggers[].event.types": ["Created"],
         "spec.trigger": {"type": "Manual"},
         "spec.trigger.type": "Manual",
         "spec.force": False,
