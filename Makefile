@@ -35,7 +35,7 @@ check: $(READY) ## Lint, types, layers, CRDs in sync, the chart and its manifest
 	hack/sync-chart-crds --check
 	$$(hack/cluster/which helm) lint --strict charts/carillon
 	$(BIN)/python hack/validate-manifests
-	$(BIN)/python hack/validate-manifests examples/*.yaml
+	$(BIN)/python hack/validate-manifests examples/*.yaml examples/events/*.yaml
 
 crds: $(READY) ## Generate crds/ and the chart's copy from the pydantic models
 	$(BIN)/python -m carillon.api.crd

@@ -9,7 +9,9 @@ import time
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.conftest import REPOSITORY
 from tests.e2e.api import Api, condition
 from tests.e2e.objects import concurrency, scheduled_job
 from tests.e2e.operators import Operators
@@ -253,6 +255,29 @@ def test_triggers_that_cannot_be_watched(api: Api, namespace: str) -> None:
     assert "spec.triggers[0].event.filter: found 'object.data.', which is no CEL" in condition(
         found, "Ready", "message"
     )
+
+
+@together
+def test_the_examples(api: Api, namespace: str) -> None:
+    """In another namespace than theirs; the words in their headers are those of the documentation."""
+    for name in ("import-upload", "tell-of-warnings"):
+        text = (REPOSITORY / "examples" / "events" / f"{name}.yaml").read_text()
+        body = yaml.safe_load(text.replace("carillon-examples", namespace))
+        body["spec"]["triggers"][0]["event"]["debounceSeconds"] = 2
+        api.create("scheduledjobs", namespace, body)
+        api.until_ready(namespace, name)
+    api.create("configmaps", namespace, config_map("prices", {"upload": "prices"}, a="1"))
+    api.create("configmaps", namespace, config_map("more", {"upload": "prices"}, a="1"))
+    api.create("configmaps", namespace, config_map("other", a="1"))
+    pod = {"metadata": {"name": "patient"}, "spec": {"containers": [{"name": "main", "image": "no-such-image:1"}]}}
+    api.create("pods", namespace, pod)
+    for name, said in (
+        ("import-upload", "importing prices\nimporting more\n"),
+        ("tell-of-warnings", "warned of Pod/patient\n"),
+    ):
+        run = runs_of(api, namespace, name, 1)[0]
+        assert api.until_finished(namespace, run["metadata"]["name"], seconds=60)["phase"] == "Succeeded"
+        assert api.log(namespace, f"carillon.dev/run-uid={run['metadata']['uid']}") == said
 
 
 @pytest.mark.parametrize("graceful", [True, False], ids=["stopped", "killed"])
