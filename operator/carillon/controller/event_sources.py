@@ -2,20 +2,19 @@
 
 Which kinds have to be watched follows from the definitions; what counts is decided by `carillon.engine.eventmatch`, and
 what becomes of a window by `carillon.engine.eventruns`. Nothing here is written down: windows are lost with the
-process, for events are at most once (design 3.11). Counts of what led to no run are totals, handed to the decision at
-intervals, so that a flood of filtered events is one status write in ten seconds.
+process, for events are at most once (design 3.11).
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 import structlog
 
-from carillon.api.event import EventCount, EventType
+from carillon.api.event import EventType
+from carillon.controller.event_ledger import EventLedger
 from carillon.controller.event_watch import EventWatch, Needs, Seen
 from carillon.controller.filters import Filters
 from carillon.controller.metrics import Metrics
@@ -30,10 +29,6 @@ from carillon.engine.model import Definition, Key, PlannedEvent
 from carillon.kube.client import Client
 from carillon.kube.resources import Resource
 
-TALLY_SECONDS = 1.0
-"""How often what was counted is looked at."""
-TALLY_INTERVAL_SECONDS = 10.0
-"""How often it is written for one definition, at the most."""
 KUBERNETES_EVENTS = ("events",)
 """Always watched as a whole: what they speak of is not in their metadata."""
 
@@ -48,18 +43,6 @@ class _Subscription:
     trigger: PlannedEvent
     since: int = 0
     """Events after this version count; 0 while that is not known."""
-
-
-@dataclass(slots=True)
-class _Ledger:
-    """Events of one definition that led to no run, as totals."""
-
-    uid: str
-    totals: dict[tuple[str, str], EventCount] = field(default_factory=dict)
-    fresh: dict[tuple[str, str], int] = field(default_factory=dict)
-    last: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
-    told_at: float = float("-inf")
 
 
 @dataclass(slots=True)
@@ -99,7 +82,7 @@ class EventSources:
         self._uids: dict[Key, str] = {}
         self._watches: dict[_WatchKey, _Watch] = {}
         self._by_namespace: dict[tuple[EventSource, str], list[_Subscription]] = {}
-        self._ledgers: dict[Key, _Ledger] = {}
+        self._ledger = EventLedger(store=store, metrics=metrics, changed=changed)
         self._arrange_soon = asyncio.Event()
         self._new: set[tuple[EventSource, str]] = set()
 
@@ -111,18 +94,19 @@ class EventSources:
                 self.consider(definition.key)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._arrange_forever(group))
-                group.create_task(self._tell_counts())
+                group.create_task(self._ledger.run())
         finally:
             self._leading = False
             self._forget_all()
             await self._filters.close()
 
     def _forget_all(self) -> None:
-        for key in [*self._subscriptions, *self._ledgers]:
+        for key in self._subscriptions:
             if (notes := self._store.notes_of(key)) is not None:
                 notes.forget_events()
-        for record in (self._subscriptions, self._uids, self._watches, self._by_namespace, self._ledgers):
+        for record in (self._subscriptions, self._uids, self._watches, self._by_namespace):
             record.clear()
+        self._ledger.clear()
         self._new.clear()
 
     def consider(self, key: Key) -> None:
@@ -145,7 +129,7 @@ class EventSources:
     ) -> None:
         if self._uids.get(key) != uid:
             known = ()  # another definition of the same name
-            self._ledgers.pop(key, None)
+            self._ledger.forget(key)
             if (notes := self._store.notes_of(key)) is not None:
                 notes.forget_events()
         before = {each.trigger.name: each for each in known if each.trigger in wanted}
@@ -162,8 +146,8 @@ class EventSources:
             noted = self._store.notes(key)
             noted.event_watched = {name: why for name, why in noted.event_watched.items() if name in before}
             noted.event_troubles = {name: why for name, why in noted.event_troubles.items() if name in before}
-        if (ledger := self._ledgers.get(key)) is not None:
-            ledger.troubles = {name: why for name, why in ledger.troubles.items() if name in before}
+        for trigger in new:
+            self._ledger.trouble(key, trigger.name, None)
         self._new |= {(_source(each), key.namespace) for each in new}
         self._arrange_soon.set()
 
@@ -179,7 +163,7 @@ class EventSources:
                 self._drop(key, window)
                 self._metrics.events.labels("Run").inc()
                 if window.count > 1:
-                    self._count(key, window.trigger, PassedOver.DEBOUNCED, window.count - 1, window.last)
+                    self._ledger.count(key, window.trigger, PassedOver.DEBOUNCED, window.count - 1, window.last)
 
     def _drop(self, key: Key, window: Window) -> None:
         notes = self._store.notes(key)
@@ -195,7 +179,7 @@ class EventSources:
         for window in notes.event_windows.get(action.trigger, ()):
             if (window.first.uid, window.first.resource_version) == (action.first_uid, action.first_version):
                 self._drop(key, window)
-                self._count(key, action.trigger, PassedOver(action.reason), window.count, window.last)
+                self._ledger.count(key, action.trigger, PassedOver(action.reason), window.count, window.last)
 
     # The watches --------------------------------------------------------------------------------------------------
 
@@ -295,7 +279,7 @@ class EventSources:
             return  # it was changed while the filter was evaluated
         now = self._clock()
         if passed_over is not None:
-            self._count(key, trigger.name, passed_over, 1, now)
+            self._ledger.count(key, trigger.name, passed_over, 1, now)
             return
         windows = self._store.notes(key).event_windows
         before = windows.get(trigger.name, ())
@@ -329,56 +313,8 @@ class EventSources:
                 return PassedOver.OLD_OBJECT_UNKNOWN
             old = seen.old
         verdict = await self._filters.evaluate((key, trigger.name), trigger.spec.filter, seen.json, old)
-        ledger = self._ledger(key)
-        if verdict.trouble and verdict.passed_over is not None:
-            ledger.troubles[trigger.name] = (verdict.passed_over.value, verdict.trouble)
-        else:
-            ledger.troubles.pop(trigger.name, None)
+        self._ledger.trouble(key, trigger.name, verdict if verdict.trouble else None)
         return verdict.passed_over
-
-    # What led to no run -------------------------------------------------------------------------------------------
-
-    def _ledger(self, key: Key) -> _Ledger:
-        ledger = self._ledgers.get(key)
-        if ledger is None:
-            definition = self._store.definition(key)
-            recorded = definition.status.events if definition is not None else ()
-            totals = {(line.trigger, line.reason): line for line in recorded}
-            ledger = self._ledgers[key] = _Ledger(self._uids.get(key, ""), totals)
-        return ledger
-
-    def _count(self, key: Key, trigger: str, reason: PassedOver, number: int, at: datetime) -> None:
-        self._metrics.events.labels(reason.value).inc(number)
-        ledger, what = self._ledger(key), (trigger, reason.value)
-        ledger.fresh[what] = ledger.fresh.get(what, 0) + number
-        ledger.last[what] = at
-
-    async def _tell_counts(self) -> None:
-        while True:
-            await asyncio.sleep(TALLY_SECONDS)
-            for key, ledger in list(self._ledgers.items()):
-                notes = self._store.notes_of(key)
-                news = ledger.fresh or (notes is not None and notes.event_troubles != ledger.troubles)
-                if news and time.monotonic() - ledger.told_at >= TALLY_INTERVAL_SECONDS:
-                    self._publish(key)
-
-    def _publish(self, key: Key) -> None:
-        """Hand the totals to the decision."""
-        ledger = self._ledger(key)
-        for what, number in ledger.fresh.items():
-            before = ledger.totals.get(what)
-            ledger.totals[what] = EventCount(
-                trigger=what[0],
-                reason=what[1],
-                count=number + (before.count if before is not None else 0),
-                last_time=ledger.last[what].replace(microsecond=0),
-            )
-        ledger.fresh.clear()
-        ledger.told_at = time.monotonic()
-        notes = self._store.notes(key)
-        notes.event_counts = dict(ledger.totals)
-        notes.event_troubles = dict(ledger.troubles)
-        self._changed(key)
 
 
 def _wanted(definition: Definition | None) -> tuple[PlannedEvent, ...]:

@@ -185,15 +185,21 @@ class EventWatch:
         """Have events count from now on in each namespace where a trigger is new."""
         async with self._priming:
             while self._asked:
-                namespace = next(iter(self._asked))
-                needs = self._needs[namespace]
-                if needs.looks_back and namespace not in self._read:
-                    version = await self._read_all(namespace)
-                    self._read.add(namespace)
-                else:
-                    version = await self._now(namespace)
-                if self._needs.get(namespace) == needs:
-                    self._asked.discard(namespace)
+                namespace = self._asked.pop()
+                needs = self._needs.get(namespace)
+                if needs is None:
+                    continue
+                try:
+                    if needs.looks_back and namespace not in self._read:
+                        version = await self._read_all(namespace)
+                        self._read.add(namespace)
+                    else:
+                        version = await self._now(namespace)
+                except BaseException:
+                    self._asked.add(namespace)
+                    raise
+                # Whoever came while the answer was on its way is newer than the answer.
+                if namespace in self._needs and namespace not in self._asked:
                     self._on_watched(namespace, int(version))
 
     async def _read_all(self, namespace: str) -> str:
@@ -260,7 +266,7 @@ class EventWatch:
     async def _take(self, kind: EventType, item: Object) -> None:
         metadata = item["metadata"]
         namespace = metadata.get("namespace", "")
-        if namespace in self._asked:
+        if namespace in self._asked or self._priming.locked():
             await self._prime()
         needs = self._needs.get(namespace)
         if needs is None:
