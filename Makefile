@@ -35,7 +35,7 @@ check: $(READY) ## Lint, types, layers, CRDs in sync, the chart and its manifest
 	hack/sync-chart-crds --check
 	$$(hack/cluster/which helm) lint --strict charts/carillon
 	$(BIN)/python hack/validate-manifests
-	$(BIN)/python hack/validate-manifests examples/*.yaml
+	$(BIN)/python hack/validate-manifests examples/*.yaml examples/events/*.yaml
 
 crds: $(READY) ## Generate crds/ and the chart's copy from the pydantic models
 	$(BIN)/python -m carillon.api.crd
@@ -73,6 +73,9 @@ bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 Schedu
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
 
+bench-events: $(READY) ## 5,000 events in 10 s on one trigger: runs, memory, and what other triggers notice
+	$(BIN)/python -m tests.bench.events
+
 ## A real cluster ----------------------------------------------------------------------------------------------------
 
 cluster: ## Bring up a real cluster on this machine
@@ -87,4 +90,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-idle bench-latency cluster cluster-down image demo

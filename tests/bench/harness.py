@@ -68,10 +68,10 @@ class Footprint:
 class OperatorProcess:
     """The operator as a process of its own."""
 
-    def __init__(self, kubeconfig: str) -> None:
+    def __init__(self, kubeconfig: str, *arguments: str) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="carillon-bench-", suffix=".log", delete=False)  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "carillon", "operator", "--kubeconfig", kubeconfig, "--probe-port", "0"],
+            [sys.executable, "-m", "carillon", "operator", "--kubeconfig", kubeconfig, "--probe-port", "0", *arguments],
             stdout=self._log,
             stderr=self._log,
         )

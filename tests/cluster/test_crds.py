@@ -59,6 +59,21 @@ def container(**fields: Any) -> list[Manifest]:
     return [{"name": "main", "image": "busybox", **fields}]
 
 
+def watching(**fields: Any) -> Manifest:
+    return {"name": "w", "event": {"version": "v1", "resource": "configmaps", **fields}}
+
+
+EVENT: Manifest = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "namespace": "default",
+    "count": 1,
+    "firstTime": "2026-12-24T18:00:00Z",
+    "lastTime": "2026-12-24T18:00:00Z",
+    "objects": [{"type": "Created", "name": "a", "uid": "b"}],
+}
+
+
 class Api:
     """One namespace, and the words of the API server about what is applied there."""
 
@@ -103,7 +118,7 @@ def test_a_crd_is_established_and_has_no_other_trouble(crds: Cluster, plural: st
 
 
 CRON_CURE = "write five fields (minute hour day-of-month month day-of-week), for example 0 3 * * *"
-KINDS_CURE = "set exactly one of cron, interval and at"
+KINDS_CURE = "set exactly one of cron, interval, at and event"
 AT_CURE = "write an instant with its offset, for example 2026-12-24T18:00:00Z"
 POLICY = "spec.jobTemplate.spec.template.spec.restartPolicy"
 
@@ -131,6 +146,31 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
         ["spec.triggers[0]:", f"found cron and at; {KINDS_CURE}"],
     ),
     "no kind in a trigger": (triggered(DAILY, {"name": "b"}), ["spec.triggers[1]:", f"found none; {KINDS_CURE}"]),
+    "a cron and an event in one trigger": (
+        triggered({**DAILY, **watching()}),
+        ["spec.triggers[0]:", f"found cron and event; {KINDS_CURE}"],
+    ),
+    "three event triggers": (
+        triggered(*({**watching(), "name": name} for name in "abc")),
+        ["spec.triggers:", "use at most 2 triggers with event, or another ScheduledJob"],
+    ),
+    "jitter of an event": (
+        triggered({**watching(), "jitterSeconds": 5}),
+        ["spec.triggers[0].jitterSeconds:", "jitterSeconds goes with due times, and event has none; remove it"],
+    ),
+    "unknown type of event": (
+        triggered(watching(types=["Added"])),
+        ["spec.triggers[0].event.types[0]:", '"Added"', '"Created", "Updated", "Deleted"'],
+    ),
+    "subresource of an event": (triggered(watching(resource="pods/log")), ["spec.triggers[0].event.resource:"]),
+    "label selector without values": (
+        triggered(watching(labelSelector={"matchExpressions": [{"key": "a", "operator": "In"}]})),
+        ["spec.triggers[0].event.labelSelector.matchExpressions[0].values:", "In and NotIn need values"],
+    ),
+    "typo in an event": (
+        triggered(watching(debounce=5)),
+        ['unknown field "spec.triggers[0].event.debounce"'],
+    ),
     "timeZone without cron": (
         triggered({"name": "a", "at": EVE, "timeZone": "Europe/Paris"}),
         ["spec.triggers[0].timeZone:", "timeZone goes with cron only; remove it, or use cron"],
@@ -233,6 +273,15 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
         job_run(trigger={"type": "Periodical"}),
         ["spec.trigger.type:", '"Periodical"', '"Manual", "Periodic"'],
     ),
+    "manual run that says what happened": (
+        job_run(trigger={"event": EVENT}),
+        ["spec.trigger.event:", "leave trigger out for a manual run"],
+    ),
+    "event run that does not say what happened": (job_run(trigger={"type": "Event"}), ["spec.trigger.event:"]),
+    "event run with a due time": (
+        job_run(trigger={"type": "Event", "event": EVENT}, scheduledTime=EVE),
+        ["spec.scheduledTime:", "remove it"],
+    ),
     "periodic run without its due time": (
         job_run(trigger={"type": "Periodic"}),
         [
@@ -244,7 +293,7 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
         job_run(scheduledTime=EVE),
         [
             "spec.scheduledTime:",
-            "remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
+            "remove it; a Manual or Event run starts now, and only Periodic and Backfill runs have a due time",
         ],
     ),
     "parameter with a bad name": (
@@ -777,8 +826,12 @@ def test_runs_can_be_selected_by_definition_and_phase(api: Api) -> None:
     [
         ("sj", "Create a JobRun to run it now."),
         ("sj.spec", "When the job runs by itself."),
-        ("sj.spec.triggers", "exactly one of cron, interval and at"),
+        ("sj.spec.triggers", "exactly one of cron, interval, at and event"),
         ("sj.spec.triggers.cron", 'Example: "0 3 1 * *"'),
+        ("sj.spec.triggers.event", "created, updated or deleted in the namespace"),
+        ("sj.spec.triggers.event.filter", "object.data.version != oldObject.data.version"),
+        ("sj.status.events.reason", "Filtered: the filter was not true"),
+        ("jr.spec.trigger.event.objects", "The first objects that changed"),
         ("sj.spec.concurrency.policy", "Forbid (default)"),
         ("sj.spec.jobTemplate.spec", "kubectl explain job.spec"),
         ("sj.status.conditions", "LastRunSucceeded"),

@@ -42,6 +42,29 @@ async def test_the_server_says_its_version(client: Client) -> None:
     assert (await client.version())["gitVersion"].startswith("v1.")
 
 
+async def test_what_a_group_serves(client: Client) -> None:
+    assert (await client.served("", "v1"))["configmaps"] == ("ConfigMap", True)
+    assert (await client.served("", "v1"))["nodes"] == ("Node", False)
+    assert (await client.served("batch", "v1"))["jobs"] == ("Job", True)
+    assert await client.served("nothing.example.com", "v1") == {}
+
+
+async def test_pages_come_one_by_one_and_are_of_one_moment(client: Client, namespace: str) -> None:
+    for number in range(5):
+        await client.create(CONFIG_MAPS, namespace, config_map(f"part-{number}"))
+    seen: list[str] = []
+    versions: set[str] = set()
+    async for items, version in client.pages(CONFIG_MAPS, namespace, limit=2):
+        if not seen:
+            await client.create(CONFIG_MAPS, namespace, config_map("part-9"))
+        assert all(item["kind"] == "ConfigMap" for item in items)
+        seen += [item["metadata"]["name"] for item in items if item["metadata"]["name"].startswith("part-")]
+        versions.add(version)
+        assert len(items) <= 2
+    assert seen == [f"part-{number}" for number in range(5)]
+    assert len(versions) == 1
+
+
 async def test_a_second_create_already_exists_and_the_first_is_found(client: Client, namespace: str) -> None:
     made = await client.create(JOBS, namespace, job("dump-1"))
     with pytest.raises(ApiError) as caught:

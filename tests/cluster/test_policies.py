@@ -79,6 +79,15 @@ def scheduled_job(name: str, job_class: str = "User", **metadata: Any) -> Manife
     }
 
 
+def on_event(*resources: str) -> list[Manifest]:
+    """Event triggers; a resource is `configmaps` or `deployments.apps`."""
+    parts = [resource.partition(".") for resource in resources]
+    return [
+        {"name": f"t{number}", "event": {"group": group, "version": "v1", "resource": resource}}
+        for number, (resource, _, group) in enumerate(parts)
+    ]
+
+
 def job_run(
     scheduled_job: str, *, periodic: bool = False, trigger: Manifest | None = None, **metadata: Any
 ) -> Manifest:
@@ -99,6 +108,28 @@ def job_run(
 
 def asked_by(user: str, run: Manifest) -> Manifest:
     return {**run, "spec": {**run["spec"], "requestedBy": user}}
+
+
+def on_nodes(name: str) -> Manifest:
+    """A job that watches what an editor may not."""
+    job = scheduled_job(name)
+    job["spec"]["triggers"] = on_event("nodes")
+    return job
+
+
+def event_run(scheduled_job: str) -> Manifest:
+    event = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "namespace": "default",
+        "count": 1,
+        "firstTime": "2026-01-01T03:00:00Z",
+        "lastTime": "2026-01-01T03:00:00Z",
+        "objects": [{"type": "Created", "name": "a", "uid": "b"}],
+    }
+    run = job_run(scheduled_job)
+    run["spec"]["trigger"] = {"type": "Event", "name": "seen", "event": event}
+    return run
 
 
 def owned_by(name: str, uid: str = "0b7a9a34-0000-4000-8000-000000000000") -> list[Manifest]:
@@ -150,7 +181,7 @@ def install(release: Release, rendered: str) -> None:
     # No role of the chart changes runs; a cluster's own may.
     release.kubectl("create", "role", "changer", "--verb=get,patch", "--resource=jobruns.carillon.dev")
     release.kubectl("create", "rolebinding", "changer", "--role=changer", f"--user={release.user('changer')}")
-    for job in (scheduled_job("system", "System"), scheduled_job("user")):
+    for job in (scheduled_job("system", "System"), scheduled_job("user"), on_nodes("watches-nodes")):
         release.kubectl("create", "--filename=-", input=json.dumps(job))
     until(lambda: aggregated(release), "the built-in roles to aggregate the chart's")
     for run in (
@@ -175,6 +206,7 @@ def enforced(release: Release) -> bool:
         refusal(release, "editor", delete("system")),
         refusal(release, "editor", create(job_run("system", periodic=True))),
         refusal(release, "writer", create(scheduled_job("another"))),
+        refusal(release, "editor", create(on_nodes("another"))),
     )
     stamped = not release.records_requesters or requester(release, "runner", job_run("user"), "--dry-run=server")
     return all("ValidatingAdmissionPolicy" in words for words in refused) and bool(stamped)
@@ -329,6 +361,25 @@ NOBODY_ASKS_IN_ANOTHERS_NAME = [
     allowed("runner", "says nothing", create(asked_by("", job_run("user")))),
     allowed("operator", "writes whose event it was", create(asked_by("boss", job_run("user")))),
 ]
+WATCH = "needs the right to watch"
+WHO_WATCHES_MAY_WATCH = [
+    allowed("editor", "watches what it may watch", spec("user", triggers=on_event("configmaps", "deployments.apps"))),
+    refused(
+        "editor",
+        "watch what it may not",
+        spec("user", triggers=on_event("roles.rbac.authorization.k8s.io")),
+        "spec.triggers",
+        WATCH,
+        "roles.rbac.authorization.k8s.io",
+        "the verb watch on",
+    ),
+    refused("editor", "hide it behind another", spec("user", triggers=on_event("configmaps", "nodes")), WATCH, "nodes"),
+    refused("editor", "create one", create(on_nodes("more")), WATCH, "nodes"),
+    allowed("editor", "disables what somebody else has watch", spec("watches-nodes", suspend=True)),
+    refused("editor", "change what somebody else has watch", spec("watches-nodes", label="x"), WATCH, "nodes"),
+    allowed("editor", "takes the trigger away", spec("watches-nodes", triggers=[])),
+    refused("editor", "make an event run", create(event_run("user")), "found Event", "leave spec.trigger"),
+]
 ROLES_SEE_RUN_WRITE_AND_CLEAR = [
     refused("viewer", "run a job", create(job_run("user")), BY_ROLE),
     refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
@@ -344,6 +395,7 @@ TABLE = (
     + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
     + WHAT_A_RUN_IS_THE_OPERATOR_SAYS
     + NOBODY_ASKS_IN_ANOTHERS_NAME
+    + WHO_WATCHES_MAY_WATCH
     + ROLES_SEE_RUN_WRITE_AND_CLEAR
 )
 

@@ -17,6 +17,7 @@ from tests.conftest import REPOSITORY, Cluster
 from tests.e2e.api import Api
 
 LEASE_NAMESPACE, LEASE = "carillon-e2e", "carillon-e2e"
+EVENT_SOURCES = "v1/configmaps,v1/events,v1/services"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -86,6 +87,7 @@ class Operators:
         command += ["--kubeconfig", str(self.cluster.kubeconfig), "--probe-port", str(port)]
         command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE]
         command += ["--progress-port", str(progress_port), "--progress-url", self.progress_url]
+        command += ["--event-sources", EVENT_SOURCES]
         environment = {**self.cluster.environment, "PYTHONPATH": str(REPOSITORY / "operator")}
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)

@@ -20,6 +20,7 @@ from tests.e2e.operators import Operators
 
 RELEASE, NAMESPACE = "carillon", "carillon-chart"
 SELECTOR = "app.kubernetes.io/component=operator"
+EVENT_SOURCES = ("eventSources[0].version=v1", "eventSources[0].resource=configmaps")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def test_upgrade_keeps_what_people_decided(api: Api, release: Release) -> None:
     """Changed values arrive, one system job leaves the list, and a person's `suspend` stays."""
     api.until_ready(NAMESPACE, "verify")
     release.kubectl("patch", "scheduledjob", "verify", "--type=merge", '--patch={"spec":{"suspend":true}}')
-    release.upgrade("log.level=debug", "systemJobs.report.enabled=false", "systemJobs.verify.label=Verify it all")
+    changed = ("log.level=debug", "systemJobs.report.enabled=false", "systemJobs.verify.label=Verify it all")
+    release.upgrade(*changed, *EVENT_SOURCES)
     verify = api.until(
         "scheduledjobs", NAMESPACE, "verify", lambda it: it["spec"]["label"] == "Verify it all", "the new label"
     )
@@ -160,6 +162,26 @@ def test_upgrade_keeps_what_people_decided(api: Api, release: Release) -> None:
     assert not any(restarts(pod) for pod in pods)
     run = files.finished(api, api.run_now(files.NAMESPACE, "switch-price-list"))
     assert run["status"]["phase"] == "Succeeded"
+
+
+def test_event_source_that_the_upgrade_has_added(api: Api, release: Release) -> None:
+    """Watched with the rights that the chart gives for it, and filtered in the container's own process."""
+    with new_namespace(api) as namespace:
+        run_on_event(api, namespace)
+
+
+def run_on_event(api: Api, namespace: str) -> None:
+    """Have a job run by an event that passes its filter."""
+    event = {"version": "v1", "resource": "configmaps", "filter": "object.data.ready == 'yes'"}
+    api.create("scheduledjobs", namespace, scheduled_job("watcher", triggers=[{"name": "seen", "event": event}]))
+    api.until_ready(namespace, "watcher")
+    for ready in ("no", "yes"):
+        api.create("configmaps", namespace, {"metadata": {"name": f"ready-{ready}"}, "data": {"ready": ready}})
+    (run,) = api.until_all(
+        "jobruns", namespace, bool, "a run", selector="carillon.dev/scheduled-job=watcher", seconds=60
+    )
+    assert [told["name"] for told in run["spec"]["trigger"]["event"]["objects"]] == ["ready-yes"]
+    assert api.until_finished(namespace, run["metadata"]["name"], seconds=60)["phase"] == "Succeeded"
 
 
 def test_uninstall_leaves_the_resources_and_the_jobs(api: Api, release: Release) -> None:
@@ -191,7 +213,7 @@ def small(api: Api, operators: Operators, image: "Future[str]", watched: str) ->
     operators.stop()
     not_ours = ("crds.install=false", "policies.install=false", "roles.install=false", "progress.clusterRole=false")
     try:
-        release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours)
+        release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours, *EVENT_SOURCES)
         yield release
         release.helm("uninstall", RELEASE, "--wait")
     finally:
@@ -222,6 +244,9 @@ class TestForSomeNamespacesOnly:
         assert [phase_of(run) for run in api.select("jobruns", other)] == [""], f"{left} waits for nobody"
         assert api.select("jobs", other) == []
         assert not any("status" in each for each in api.select("scheduledjobs", other))
+
+    def test_an_event_in_the_watched_namespace_starts_a_job(self, api: Api, small: Release, watched: str) -> None:
+        run_on_event(api, watched)
 
     def test_its_system_jobs_run_in_its_own_namespace(self, api: Api, small: Release, watched: str) -> None:
         api.until_ready(small.namespace, "verify")

@@ -35,6 +35,12 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch, create, patch]
+{{- range .Values.eventSources }}
+# For event triggers.
+- apiGroups: [{{ .group | default "" | quote }}]
+  resources: [{{ .resource }}]
+  verbs: [list, watch]
+{{- end }}
 {{- end -}}
 
 {{/* What the tasks verify and report may do there: look. */}}

@@ -6,14 +6,16 @@ from pydantic import Field
 
 from carillon.api.base import USER_LENGTH, ApiModel, Instant, PreciseInstant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
+from carillon.api.event import RunEvent
 from carillon.api.parameters import MAX_PARAMETERS, ParameterValue
 
 
 class TriggerType(StrEnum):
-    """Why the run exists; Periodic is made by the operator only."""
+    """Why the run exists; Periodic and Event are made by the operator only."""
 
     MANUAL = "Manual"
     PERIODIC = "Periodic"
+    EVENT = "Event"
     BACKFILL = "Backfill"
 
 
@@ -40,11 +42,13 @@ class RunTrigger(ApiModel):
     type: TriggerType = Field(
         default=TriggerType.MANUAL,
         description="Manual (default): someone created the JobRun. Periodic: a trigger of the ScheduledJob was due; "
-        "such runs are created by the operator. Backfill: a due time of the past, run again because someone said so.",
+        "Event: objects changed that one watches; such runs are created by the operator. "
+        "Backfill: a due time of the past, run again because someone said so.",
     )
     name: str = Field(
         default="", max_length=64, description="Name of the ScheduledJob's trigger that was due, or autoStart."
     )
+    event: RunEvent | None = Field(default=None, description="Of an Event run: what happened.")
 
 
 class JobRunSpec(ApiModel):

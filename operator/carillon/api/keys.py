@@ -7,7 +7,7 @@ SCHEDULED_JOB_LABEL = f"{GROUP}/scheduled-job"
 RUN_UID_LABEL = f"{GROUP}/run-uid"
 """On Jobs and pods: the UID of the JobRun; the identity of a Job's run, and what the Job watch selects on."""
 TRIGGER_LABEL = f"{GROUP}/trigger"
-"""On JobRuns, Jobs and pods: Manual or Periodic."""
+"""On JobRuns, Jobs and pods: Manual, Periodic, Event or Backfill."""
 BACKFILL_LABEL = f"{GROUP}/backfill"
 """On JobRuns of a backfill: its id."""
 CLASS_LABEL = f"{GROUP}/class"
@@ -42,6 +42,8 @@ TOKEN_FILE_ENVIRONMENT = "CARILLON_TOKEN_FILE"
 """In containers: the file with the token that goes with a report."""
 AUDIENCE = GROUP
 """Of that token: nobody else takes it."""
+EVENT_ENVIRONMENT = "CARILLON_EVENT"
+"""Of an Event run: spec.trigger.event of the JobRun, as JSON."""
 
 SCHEDULED_JOB_NAME_LENGTH = 52
 """The same bound as CronJob's: 63 less `-` and ten digits of unix seconds."""

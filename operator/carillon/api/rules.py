@@ -8,6 +8,7 @@ by the maximum lengths in the schema, so every string and list that a rule touch
 from dataclasses import dataclass
 from typing import Any
 
+from carillon.api.event import MOST_EVENT_TRIGGERS
 from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
@@ -74,7 +75,7 @@ class Rule:
         return {key: value for key, value in written.items() if value is not None}
 
 
-_KINDS = ("cron", "interval", "at")
+_KINDS = ("cron", "interval", "at", "event")
 _HAS_KINDS = f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}]"
 
 
@@ -153,8 +154,30 @@ SCHEDULED_JOB_RULES = (
     Rule(
         path="spec.triggers.items",
         rule=f"{_HAS_KINDS}.exists_one(is, is)",
-        message="set exactly one of cron, interval and at",
-        message_expression=f"'found' + {_found_kinds()} + '; set exactly one of cron, interval and at'",
+        message="set exactly one of cron, interval, at and event",
+        message_expression=f"'found' + {_found_kinds()} + '; set exactly one of cron, interval, at and event'",
+    ),
+    Rule(
+        path="spec",
+        rule=f"!has(self.triggers) || self.triggers.filter(t, has(t.event)).size() <= {MOST_EVENT_TRIGGERS}",
+        message=f"use at most {MOST_EVENT_TRIGGERS} triggers with event, or another ScheduledJob",
+        field_path=".triggers",
+    ),
+    *(
+        Rule(
+            path="spec.triggers.items",
+            rule=f"!has(self.event) || !has(self.{field})",
+            message=f"{field} goes with due times, and event has none; remove it",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field in ("jitterSeconds", "startAt", "endAt")
+    ),
+    Rule(
+        path="spec.triggers.items.event.labelSelector.matchExpressions.items",
+        rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+        message="In and NotIn need values, Exists and DoesNotExist take none",
+        field_path=".values",
     ),
     Rule(
         path="spec.triggers.items",
@@ -240,16 +263,22 @@ JOB_RUN_RULES = (
     ),
     Rule(
         path="spec",
-        rule="self.trigger.type == 'Manual' || has(self.scheduledTime)",
+        rule="self.trigger.type in ['Manual', 'Event'] || has(self.scheduledTime)",
         message="set the due time of the Periodic or Backfill run, or leave trigger out for a manual run",
         field_path=".scheduledTime",
         reason="FieldValueRequired",
     ),
     Rule(
         path="spec",
-        rule="self.trigger.type != 'Manual' || !has(self.scheduledTime)",
-        message="remove it; a Manual run starts now, and only Periodic and Backfill runs have a due time",
+        rule="!(self.trigger.type in ['Manual', 'Event']) || !has(self.scheduledTime)",
+        message="remove it; a Manual or Event run starts now, and only Periodic and Backfill runs have a due time",
         field_path=".scheduledTime",
         reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="spec",
+        rule="(self.trigger.type == 'Event') == has(self.trigger.event)",
+        message="only Event runs say what happened, and all of them do; leave trigger out for a manual run",
+        field_path=".trigger.event",
     ),
 )

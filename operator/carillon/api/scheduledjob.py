@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from carillon.api.base import USER_LENGTH, ApiModel, Instant, StatusModel, keyed_by
 from carillon.api.conditions import Condition
+from carillon.api.event import MOST_EVENT_TRIGGERS, EventCount, EventTrigger
 from carillon.api.exclude import Exclude
 from carillon.api.parameters import MAX_PARAMETERS, Parameter
 
@@ -51,7 +52,7 @@ class Backend(StrEnum):
 
 
 class Trigger(ApiModel):
-    """One reason to run: a name, and exactly one of cron, interval and at."""
+    """One reason to run: a name, and exactly one of cron, interval, at and event."""
 
     name: str = Field(
         min_length=1,
@@ -91,6 +92,10 @@ class Trigger(ApiModel):
         max_length=40,
         description='One instant, RFC 3339 with its offset. Example: "2026-12-24T18:00:00Z".',
     )
+    event: EventTrigger | None = Field(
+        default=None,
+        description="Run when objects of a kind are created, updated or deleted in the namespace.",
+    )
     jitter_seconds: int | None = Field(
         default=None,
         ge=1,
@@ -107,14 +112,16 @@ class Trigger(ApiModel):
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> Self:
-        kinds = [kind for kind in ("cron", "interval", "at") if getattr(self, kind) is not None]
+        kinds = [kind for kind in ("cron", "interval", "at", "event") if getattr(self, kind) is not None]
         if len(kinds) != 1:
             found = " and ".join(kinds) if kinds else "none"
-            raise ValueError(f"found {found}; set exactly one of cron, interval and at")
+            raise ValueError(f"found {found}; set exactly one of cron, interval, at and event")
         if kinds != ["cron"] and (self.time_zone is not None or self.daylight_saving is not None):
             raise ValueError(
                 f"timeZone and daylightSaving go with cron only; remove them or replace {kinds[0]} by cron"
             )
+        if self.event is not None and (self.jitter_seconds or self.start_at or self.end_at):
+            raise ValueError("jitterSeconds, startAt and endAt go with due times, and event has none; remove them")
         if self.start_at is not None and self.end_at is not None and self.end_at < self.start_at:
             raise ValueError(f"endAt {self.end_at} lies before startAt {self.start_at}; exchange them")
         return self
@@ -230,6 +237,9 @@ class ScheduledJobSpec(ApiModel):
             if trigger.name in seen:
                 raise ValueError(f"found the name {trigger.name!r} twice; give each trigger its own name")
             seen.add(trigger.name)
+        on_event = sum(trigger.event is not None for trigger in triggers)
+        if on_event > MOST_EVENT_TRIGGERS:
+            raise ValueError(f"found {on_event} with event; use at most {MOST_EVENT_TRIGGERS}, or another ScheduledJob")
         return triggers
 
 
@@ -350,6 +360,12 @@ class ScheduledJobStatus(StatusModel):
         description="How far the last 20 backfills have come.",
         json_schema_extra=keyed_by("id"),
     )
+    events: tuple[EventCount, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Events that led to no run of their own, by trigger and reason.",
+        json_schema_extra=keyed_by("trigger", "reason"),
+    )
     suspended_since: Instant | None = Field(default=None, description="When the suspension was first seen.")
     auto_start_run: str | None = Field(default=None, max_length=253, description="The JobRun that autoStart made.")
     conditions: tuple[Condition, ...] = Field(
@@ -357,6 +373,7 @@ class ScheduledJobStatus(StatusModel):
         max_length=8,
         description="Ready: the definition is accepted. Stalled: it is not, and only an edit helps. LastRunSucceeded: "
         "how the last run ended. OnTime: False while a due run has not started. NativeBackend: with backend: CronJob "
-        "only; True while the CronJob is in place.",
+        "only; True while the CronJob is in place. EventFilters: with a filter "
+        "only; False while one cannot be evaluated.",
         json_schema_extra=keyed_by("type"),
     )

@@ -19,6 +19,7 @@ from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputF
 from carillon.cli.problems import Problem, explained, run, usage
 from carillon.cli.screen import Column, Table, print_json, say, screen
 from carillon.engine.backfill import Backfill, Past, concurrency_words, plan, run_body
+from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Key
 from carillon.engine.outlook import common_zone, outlooks
 from carillon.engine.words import clock, counted
@@ -98,7 +99,9 @@ def _refuse(definition: Definition) -> None:
     if definition.suspended:
         raise Problem(f"{definition.key} is disabled, and its runs would be refused: set spec.suspend to false first")
     if not definition.triggers:
-        raise Problem(f"{definition.key} has no triggers, so nothing was ever due: create a JobRun to run it")
+        raise Problem(
+            f"{definition.key} {without_due_times(definition)}. Nothing was ever due: create a JobRun to run it"
+        )
 
 
 def _range(definition: Definition, from_: str, to: str, now: datetime) -> tuple[datetime, datetime]:

@@ -14,6 +14,7 @@ from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, 
 from carillon.cli.problems import Problem, run, usage
 from carillon.cli.screen import Column, Table, print_json, say, screen
 from carillon.cli.sources import of_cluster, of_cron, of_file
+from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Key
 from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook, outlooks
@@ -161,7 +162,7 @@ def _print_one(
     if titled:
         console.print(f"[bold]{definition.key}[/]", markup=True)
     if not triggers:
-        console.print("No triggers: it runs only when someone creates a JobRun.")
+        say(console, f"It {without_due_times(definition)}.")
         return
     found = preview([(definition.key, triggers)], after, count, excluded=excluded)
     table = Table(COLUMNS)

@@ -47,6 +47,7 @@ class Executor:
         clock: Callable[[], datetime],
         last_words: bool,
         progress_url: str = "",
+        pass_over: Callable[[Key, plans.PassOverEvents], None] = lambda _key, _action: None,
     ) -> None:
         self._client = client
         self._store = store
@@ -54,6 +55,7 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
         self._last_words = last_words
+        self._pass_over = pass_over
         self._progress_url = progress_url
         self._native = NativeExecutor(client=client, store=store, clock=clock, progress_url=progress_url)
 
@@ -70,6 +72,8 @@ class Executor:
                 await self._create_run(key, action)
             case plans.CreateJob():
                 await self._create_job(key, action)
+            case plans.PassOverEvents():
+                self._pass_over(key, action)
             case plans.LookUpDefinition():
                 await self._look_up_definition(key)
             case plans.LookUpJob():

@@ -26,6 +26,12 @@ class Metrics:
             registry=self.registry,
         )
         self.jobs = Counter("carillon_jobs_created", "Jobs made, by trigger.", ("trigger",), registry=self.registry)
+        self.events = Counter(
+            "carillon_events",
+            "Events of event triggers, by what became of them: Run, or the reason of status.events.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.queue_depth = Gauge("carillon_queue_depth", "Definitions waiting to be looked at.", registry=self.registry)
         self.objects = Gauge("carillon_objects", "Objects known, by resource.", ("resource",), registry=self.registry)
         self.leading = Gauge("carillon_leader", "1 where this process leads.", registry=self.registry)

@@ -18,6 +18,7 @@ from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
 from carillon.controller.callers import Callers
 from carillon.controller.comparison import Comparison
+from carillon.controller.event_sources import EventSources
 from carillon.controller.execute import Executor
 from carillon.controller.kopf_shell import watch_definitions
 from carillon.controller.leadership import Leadership
@@ -30,7 +31,7 @@ from carillon.controller.settings import Settings
 from carillon.controller.store import Object, Store
 from carillon.controller.worker import Worker
 from carillon.controller.workqueue import WorkQueue
-from carillon.engine.model import Key
+from carillon.engine.model import Key, WorkKey
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, last_seen
@@ -62,10 +63,17 @@ class Operator:
         self._metrics = metrics
         self._agenda = Agenda()
         self._queue = WorkQueue()
-        self._store = Store(
-            changed=lambda key: self._worker.changed(key), unreadable=self._report_unreadable, clock=utc_now
-        )
+        self._store = Store(changed=self._changed, unreadable=self._report_unreadable, clock=utc_now)
         self._recorder = Recorder(client, identity=settings.identity)
+        self._events = EventSources(
+            client=client,
+            store=self._store,
+            metrics=metrics,
+            allowed=settings.event_sources,
+            namespaces=settings.watch_namespaces,
+            changed=lambda key: self._worker.changed(key),
+            clock=utc_now,
+        )
         executor = Executor(
             client=client,
             store=self._store,
@@ -74,6 +82,7 @@ class Operator:
             clock=utc_now,
             last_words=settings.last_words,
             progress_url=settings.progress_url,
+            pass_over=self._events.pass_over,
         )
         reconciler = Reconciler(
             store=self._store,
@@ -228,7 +237,7 @@ class Operator:
             except (ApiError, Unreachable) as error:
                 why = str(error)
             else:
-                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural, CALENDARS.plural} <= served:
+                if {SCHEDULED_JOBS.plural, JOB_RUNS.plural, CALENDARS.plural} <= served.keys():
                     log.info("carillon", version=__version__, kubernetes=version.get("gitVersion"))
                     return
                 why = f"the CustomResourceDefinitions of {GROUP}/{VERSION} are not installed"
@@ -273,6 +282,7 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._worker.run())
+                group.create_task(self._events.run())
                 if self._settings.system_jobs_file is not None:
                     group.create_task(self._apply_system_jobs(self._settings.system_jobs_file))
         finally:
@@ -294,6 +304,11 @@ class Operator:
             else:
                 # Again now and then: the file may have changed, and somebody may have deleted one.
                 await asyncio.sleep(settings.relist_seconds)
+
+    def _changed(self, key: WorkKey) -> None:
+        if isinstance(key, Key):
+            self._events.consider(key)
+        self._worker.changed(key)
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}

@@ -1,10 +1,11 @@
 """The operator's settings: flags, environment (CARILLON_…), a YAML file, defaults; refused at start when wrong."""
 
 import os
+import re
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,7 +19,19 @@ from pydantic_settings import (
 )
 
 CONFIG_FILE_VARIABLE = "CARILLON_CONFIG_FILE"
+_SOURCE = re.compile(r"([a-z0-9][-a-z0-9.]*/)?v[0-9]+((alpha|beta)[0-9]+)?/[a-z0-9][-a-z0-9]*")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class EventSource(NamedTuple):
+    """A kind of objects that event triggers may watch."""
+
+    group: str
+    version: str
+    resource: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
 
 
 class LogFormat(StrEnum):
@@ -40,6 +53,18 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def read_source(text: str) -> EventSource:
+    """Read `apps/v1/deployments`, or `v1/configmaps` of the core group.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    if not _SOURCE.fullmatch(text):
+        raise ValueError(f"found {text!r}; write GROUP/VERSION/RESOURCE, or VERSION/RESOURCE for the core group")
+    *group, version, resource = text.split("/")
+    return EventSource(group[0] if group else "", version, resource)
+
+
 class Settings(BaseSettings):
     """Run the Carillon operator.
 
@@ -53,6 +78,11 @@ class Settings(BaseSettings):
 
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Namespaces to serve, separated by commas; empty: the whole cluster."
+    )
+    event_sources: Annotated[tuple[EventSource, ...], NoDecode] = Field(
+        default=(),
+        description="What event triggers may watch, separated by commas: apps/v1/deployments, v1/configmaps. Default: "
+        "nothing.",
     )
     kubeconfig: str | None = Field(
         default=None, description="Path of a kubeconfig; default: $KUBECONFIG, or the pod's own."
@@ -116,6 +146,12 @@ class Settings(BaseSettings):
                 f"found {value!r}; write an address such as http://carillon-progress.carillon.svc:8090/progress"
             )
         return value
+
+    @field_validator("event_sources", mode="before")
+    @classmethod
+    def _read_sources(cls, value: Any) -> Any:
+        named = split_names(value) if isinstance(value, str) else value
+        return tuple(read_source(each) if isinstance(each, str) else each for each in named)
 
     @field_validator("system_jobs_file")
     @classmethod

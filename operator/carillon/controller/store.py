@@ -14,12 +14,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.api.event import EventCount
 from carillon.controller.calendars import Calendars, calendars_of
+from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     CalendarKey,
     CronJob,
     Definition,
+    EventReport,
     Job,
     Key,
     Observations,
@@ -61,6 +64,15 @@ class Notes:
     cron_job_absent: bool = False
     cron_job_applied: str = ""
     cron_job_refused: Refusal | None = None
+    event_windows: dict[str, Windows] = field(default_factory=dict)
+    event_watched: dict[str, str] = field(default_factory=dict)
+    event_troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
+    event_counts: dict[tuple[str, str], EventCount] = field(default_factory=dict)
+
+    def forget_events(self) -> None:
+        """Drop what the event triggers have told: this process leads no more, or the definition is another one."""
+        for noted in (self.event_windows, self.event_watched, self.event_troubles, self.event_counts):
+            noted.clear()
 
     def forget(self, *uids: str) -> None:
         """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
@@ -95,6 +107,10 @@ class Notes:
             cron_job_absent=self.cron_job_absent,
             cron_job_applied=self.cron_job_applied,
             cron_job_refused=self.cron_job_refused,
+            event_windows=dict(self.event_windows),
+            event_report=EventReport(
+                dict(self.event_watched), dict(self.event_troubles), tuple(self.event_counts.values())
+            ),
         )
 
 
@@ -151,6 +167,11 @@ class Store:
         """The definition as it was read, as above."""
         family = self._families.get(key)
         return family.definition if family is not None else None
+
+    def planned(self, key: Key) -> Definition | None:
+        """The definition as decisions see it: planned now, where it has to be."""
+        family = self._families.get(key)
+        return self._planned(family) if family is not None else None
 
     def sizes(self) -> dict[str, int]:
         """How many objects of each kind are held."""
@@ -227,7 +248,9 @@ class Store:
         family.definition, family.planned = definition, None
         if planned is not None and before is not None and _as_before(before, definition):
             # Its status has changed: there is nothing to plan anew.
-            family.planned = replace(definition, triggers=planned.triggers, invalid=planned.invalid)
+            family.planned = replace(
+                definition, triggers=planned.triggers, events=planned.events, invalid=planned.invalid
+            )
         self._name_calendars(definition.key, before, definition)
 
     def put_calendar(self, raw: Object) -> None:

@@ -64,7 +64,7 @@ def announce_state(definition: Definition, status: ScheduledJobStatus) -> list[E
         old = before.get(condition.type)
         if old is not None and (old.status, old.message) == (condition.status, condition.message):
             continue
-        if condition.type in ("Ready", "OnTime") and condition.status == "False":
+        if condition.type in ("Ready", "OnTime", "EventFilters") and condition.status == "False":
             events.append(Emit("ScheduledJob", name, uid, "Warning", condition.reason, condition.message))
     if (definition.status.suspended_since is None) != (status.suspended_since is None):
         if status.suspended_since is not None:

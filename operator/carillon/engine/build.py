@@ -6,6 +6,7 @@ from typing import Any
 
 from carillon.api import keys
 from carillon.api.base import API_VERSION, rfc3339
+from carillon.api.event import RunEvent
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import JobClass, ScheduledJobSpec
 from carillon.engine.model import Definition, Run
@@ -79,6 +80,8 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
         due = rfc3339(run.spec.scheduled_time)
         annotations[keys.SCHEDULED_TIME_ANNOTATION] = due
         environment.append({"name": keys.SCHEDULED_TIME_ENVIRONMENT, "value": due})
+    if run.spec.trigger.event is not None:
+        environment.append({"name": keys.EVENT_ENVIRONMENT, "value": event_variable(run.spec.trigger.event)})
     body = from_template(
         definition.spec,
         labels={**labels, keys.RUN_UID_LABEL: run.uid},
@@ -92,6 +95,11 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
     }
     body["metadata"]["annotations"][keys.TEMPLATE_GENERATION_ANNOTATION] = str(definition.generation)
     return body
+
+
+def event_variable(event: RunEvent) -> str:
+    """Write what happened as JSON for the environment; Kubernetes would expand `$(NAME)` in it."""
+    return event.model_dump_json(by_alias=True, exclude_defaults=True).replace("$(", "$$(")
 
 
 def keeping_last_words(body: Body) -> Body:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, History
-from carillon.engine import build, names, native, nativeruns
+from carillon.engine import build, eventruns, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
@@ -139,6 +139,12 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
     resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, observations, now)
     draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
+    happened = eventruns.consider(
+        definition, observations, busy=busy or (policy is ConcurrencyPolicy.FORBID and bool(resolution.fire)), now=now
+    )
+    draft.creates += happened.creates
+    draft.lookups += happened.passed_over
+    draft.wakes += happened.wakes
     if resolution.fire:
         backend = replace(backend, condition=None)  # the backend does not change before these have their runs
 

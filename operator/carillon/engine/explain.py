@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Run
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.story import Story, story_of
@@ -85,7 +86,7 @@ def _headline(definition: Definition, triggers: Sequence[Outlook], stories: Sequ
             f"{clock(first.instant, first.triggers[0].zone)}."
         )
     if not triggers:
-        return f"{definition.key.name} has no triggers: it runs only when someone creates a JobRun."
+        return f"{definition.key.name} {without_due_times(definition)}."
     return f"No trigger of {definition.key.name} names that time."
 
 

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from carillon.api.calendar import CalendarSpec, CalendarStatus
+from carillon.api.event import EventCount, EventTrigger
 from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
+from carillon.engine.eventwindow import Windows
 from carillon.schedule import Closed, Schedule
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -68,6 +70,25 @@ class PlannedTrigger:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """An event trigger that was understood."""
+
+    name: str
+    path: str
+    """Where it is written, for messages: `spec.triggers[0].event`."""
+    spec: EventTrigger
+    looks_back: bool
+    """Its filter speaks of oldObject."""
+    closed: Closed | None = field(default=None, compare=False)
+    """When no event counts; made anew whenever the definition is read."""
+
+    @property
+    def text(self) -> str:
+        """The trigger in a few words; for the SCHEDULE column."""
+        return f"{self.spec.resource} {'/'.join(self.spec.types)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Calendar:
     """A Calendar as last seen."""
 
@@ -108,11 +129,14 @@ class Definition:
     spec: ScheduledJobSpec | None
     """None when the specification could not be read at all."""
     triggers: tuple[PlannedTrigger, ...]
+    """Those that name due times."""
     invalid: str
     """Why the definition cannot be scheduled, in words that name the field and the cure; empty when it can."""
     status: ScheduledJobStatus
     unreadable_status: str
     """Why the status cannot be read (a newer operator may have written it); nothing is decided from half a memory."""
+    events: tuple[PlannedEvent, ...] = ()
+    """The triggers that watch objects."""
 
     @property
     def suspended(self) -> bool:
@@ -264,6 +288,18 @@ class TemplateCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class EventReport:
+    """How it stands with the watches of a definition's event triggers, by trigger."""
+
+    watched: Mapping[str, str] = field(default_factory=dict)
+    """Why the trigger cannot be watched; empty when it is; absent when that is not known yet."""
+    troubles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Reason and message, where the filter could not be evaluated the last time."""
+    counts: tuple[EventCount, ...] = ()
+    """Events that led to no run of their own, since the definition was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """What was looked up beside the watches, kept in memory only: every piece can be looked up again."""
 
@@ -292,6 +328,9 @@ class Observations:
     """`CronJob.state` after our last apply; another one means that somebody has changed it since."""
     cron_job_refused: Refusal | None = None
     """The API server refuses the definition's CronJob."""
+    event_windows: Mapping[str, Windows] = field(default_factory=dict)
+    """By trigger: events that have no run yet."""
+    event_report: EventReport = EventReport()
 
 
 @dataclass(frozen=True, slots=True)

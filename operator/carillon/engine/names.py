@@ -32,6 +32,12 @@ def free(candidates: Iterable[str], taken: Collection[str]) -> str | None:
     return next((name for name in candidates if name not in taken), None)
 
 
+def event_runs(scheduled_job: str, definition_uid: str, trigger: str, first_event: str) -> tuple[str, ...]:
+    """The names that the run of a window may have, by its first event, so that a lost answer doubles nothing."""
+    proper = f"{scheduled_job}-{digest(definition_uid, trigger, first_event, length=10)}"
+    return proper, *spares(proper, definition_uid)
+
+
 def periodic_runs(scheduled_job: str, due: datetime, definition_uid: str) -> tuple[str, ...]:
     """The names that the run of a due time may have: `<sj>-<due time in unix seconds>` first."""
     proper = f"{scheduled_job}-{int(due.timestamp())}"

@@ -165,8 +165,19 @@ class AdoptJob:
     body: Body
 
 
+@dataclass(frozen=True, slots=True)
+class PassOverEvents:
+    """Give up the events of a window: they lead to no run, and are counted with the reason."""
+
+    trigger: str
+    first_uid: str
+    first_version: str
+    """UID and resourceVersion of the first event, which tell the window."""
+    reason: str
+
+
 First = CreateRun | CreateJob | AdoptRun
-LookUp = LookUpDefinition | LookUpJob | InspectPods | CheckTemplate | LookUpCronJob
+LookUp = PassOverEvents | LookUpDefinition | LookUpJob | InspectPods | CheckTemplate | LookUpCronJob
 NativeWrite = ApplyCronJob | SuspendCronJob | DeleteCronJob | AdoptJob
 Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
 Action = First | LookUp | Write | Emit

@@ -10,12 +10,13 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from carillon.api import keys
-from carillon.api.base import rfc3339
+from carillon.api.base import GROUP, rfc3339
 from carillon.api.calendar import CalendarSpec
 from carillon.api.exclude import Closures
 from carillon.api.scheduledjob import DaylightSavingPolicy, ScheduledJobSpec, Trigger
 from carillon.engine.backend import backend_problem
-from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedTrigger
+from carillon.engine.cel import FilterError, looks_back
+from carillon.engine.model import UTC_ZONE, Calendar, Definition, Key, PlannedEvent, PlannedTrigger
 from carillon.engine.names import digest
 from carillon.engine.parameters import problems as parameter_problems
 from carillon.schedule import (
@@ -59,7 +60,9 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
         return definition
     problems: list[str] = []
     closures = _Closures(definition.spec, definition.key, calendars, problems)
-    planned = [_trigger(definition.spec, index, definition.key, closures, problems) for index in _indices(definition)]
+    timed = [index for index in _indices(definition) if definition.spec.triggers[index].event is None]
+    planned = [_trigger(definition.spec, index, definition.key, closures, problems) for index in timed]
+    events = _events(definition.spec, closures, problems)
     if not definition.spec.triggers:  # an exclusion without a trigger is of no use, and may be wrong all the same
         closures.within(UTC_ZONE)
     name = definition.key.name
@@ -70,7 +73,7 @@ def plan(definition: Definition, calendars: Mapping[str, Calendar]) -> Definitio
     triggers = tuple(trigger for trigger in planned if trigger is not None)
     if not problems and (problem := backend_problem(definition.spec, triggers)):
         problems.append(problem)
-    return replace(definition, triggers=triggers, invalid="; ".join(dict.fromkeys(problems)))
+    return replace(definition, triggers=triggers, events=events, invalid="; ".join(dict.fromkeys(problems)))
 
 
 def _indices(definition: Definition) -> range:
@@ -111,6 +114,26 @@ def _trigger(
         jitter_seconds=trigger.jitter_seconds or 0,
         seed=f"{key}/{trigger.name}",
     )
+
+
+def _events(spec: ScheduledJobSpec, closures: "_Closures", problems: list[str]) -> tuple[PlannedEvent, ...]:
+    planned: list[PlannedEvent] = []
+    for index, trigger in enumerate(spec.triggers):
+        if trigger.event is None:
+            continue
+        field = f"spec.triggers[{index}].event"
+        if trigger.event.group == GROUP:
+            problems.append(f"{field}.group: found {GROUP}, whose objects change with every run; watch something else")
+            continue
+        try:
+            compares = bool(trigger.event.filter) and looks_back(trigger.event.filter)
+        except FilterError as error:
+            problems.append(f"{field}.filter: {error}")
+            continue
+        # An event has no time zone; the days of holidays and dates are those of UTC.
+        _, shut = closures.within(UTC_ZONE)
+        planned.append(PlannedEvent(trigger.name, field, trigger.event, compares, shut))
+    return tuple(planned)
 
 
 def _schedule(trigger: Trigger, key: Key) -> tuple[Schedule, str, tuple[str, ...]]:

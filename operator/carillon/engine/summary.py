@@ -17,6 +17,7 @@ from carillon.api.scheduledjob import (
     Skip,
     TriggerStatus,
 )
+from carillon.engine import eventruns
 from carillon.engine.due import MISSED_AFTER, Resolution
 from carillon.engine.history import Current, backfills, caught_up, execution, let_go, record, unrecorded
 from carillon.engine.model import Definition, Job, Observations
@@ -79,6 +80,7 @@ def summarise(
         skips=skips,
         triggers=resolution.watermarks if not _unreadable(definition) else old.triggers,
         backfills=backfills(old, counted),
+        events=eventruns.counts(definition, observations),
         suspended_since=suspended_since,
         auto_start_run=auto_start_run,
         conditions=conditions,
@@ -86,7 +88,9 @@ def summarise(
 
 
 def _unreadable(definition: Definition) -> bool:
-    return definition.spec is None or len(definition.triggers) != len(definition.spec.triggers)
+    if definition.spec is None:
+        return True
+    return len(definition.triggers) != sum(trigger.event is None for trigger in definition.spec.triggers)
 
 
 def _last_execution(old: ScheduledJobStatus, currents: Sequence[Current]) -> Execution | None:
@@ -143,10 +147,13 @@ def template_verdict(definition: Definition, observations: Observations) -> str 
     check = observations.template_check
     if check is not None and check.generation == definition.generation:
         return check.error
+    return "" if _is_accepted(definition) else None
+
+
+def _is_accepted(definition: Definition) -> bool:
+    """Whether the definition, as it is now, was accepted before."""
     ready = _condition(definition.status.conditions, "Ready")
-    if ready is not None and ready.observed_generation == definition.generation and ready.reason == ACCEPTED:
-        return ""
-    return None
+    return ready is not None and ready.observed_generation == definition.generation and ready.reason == ACCEPTED
 
 
 def _condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
@@ -171,10 +178,14 @@ def _conditions(
         ]
     elif backend.refusal is not None:
         wanted += [("Ready", "False", *backend.refusal), ("Stalled", "True", *backend.refusal)]
+    elif (refused := eventruns.refusal(definition, observations)) is not None:
+        wanted += [("Ready", "False", *refused), ("Stalled", "True", *refused)]
     elif verdict is None:
         wanted.append(("Ready", "Unknown", CHECKING, "the Job template has not been checked by the API server yet"))
     elif verdict:
         wanted += [("Ready", "False", TEMPLATE_REFUSED, verdict), ("Stalled", "True", TEMPLATE_REFUSED, verdict)]
+    elif not (eventruns.watched(definition, observations) or _is_accepted(definition)):
+        wanted.append(("Ready", "Unknown", CHECKING, "what the event triggers watch is not watched yet"))
     else:
         wanted.append(("Ready", "True", ACCEPTED, "the definition is accepted"))
     if stalled and not any(kind == "Stalled" for kind, *_ in wanted):
@@ -187,6 +198,8 @@ def _conditions(
         wanted.append((kept.type, kept.status, kept.reason, kept.message))
     if backend.condition is not None:
         wanted.append(backend.condition)
+    if (filters := eventruns.filters_condition(definition, observations)) is not None:
+        wanted.append(filters)
     if backend.keeps_time:
         pass  # nobody can say whether the CronJob controller is late (design 3.13)
     elif overdue is not None:
@@ -237,13 +250,13 @@ def _display(
         state = "Waiting"
     system = spec is not None and spec.class_ is JobClass.SYSTEM
     return Display(
-        trigger="Periodic" if spec is not None and spec.triggers else TriggerType.MANUAL.value,
+        trigger=eventruns.trigger_column(definition),
         label=(spec.label if spec is not None else "") or definition.key.name,
         owner=(spec.owner if spec is not None else "") or ("system" if system else ""),
         last_execution=_shown(last.start_time or last.completion_time) if last is not None else "",
         status=state,
         next=_shown(upcoming[0] if upcoming else None),
-        schedule=", ".join(trigger.text for trigger in definition.triggers)[:300],
+        schedule=", ".join([*(t.text for t in definition.triggers), *(t.text for t in definition.events)])[:300],
     )
 
 

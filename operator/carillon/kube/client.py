@@ -6,7 +6,7 @@ write passes, the pool and the retries are in `exchange`.
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from carillon.kube.errors import ApiError
 from carillon.kube.exchange import JSON, Exchange, RequestObserver
@@ -22,6 +22,13 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = {"Accept": JSON, "Content-Type": "application/merge-patch+json"}
 _APPLY = {"Accept": JSON, "Content-Type": "application/apply-patch+yaml"}
+
+
+class Served(NamedTuple):
+    """What discovery says of a resource."""
+
+    kind: str
+    namespaced: bool
 
 
 class Client:
@@ -126,6 +133,25 @@ class Client:
                 item.setdefault("apiVersion", resource.api_version)
                 item.setdefault("kind", resource.kind)
         return items, page["metadata"]["resourceVersion"]
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, *, limit: int
+    ) -> AsyncGenerator[tuple[Objects, str], None]:
+        """Read a collection page by page, none of which is kept; each with the resourceVersion of them all.
+
+        Raises ApiError (`gone`) when the pages expire while they are read.
+        """
+        query = {"limit": str(limit)}
+        path = resource.path(namespace)
+        while True:
+            page = await self._exchange.fetch_object("list", resource.plural, "GET", path, query)
+            for item in page["items"] or ():
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind)
+            yield page["items"] or [], page["metadata"]["resourceVersion"]
+            if not (more := page["metadata"].get("continue")):
+                return
+            query["continue"] = more
 
     async def create(
         self,
@@ -262,15 +288,16 @@ class Client:
         """Ask which release the API server is (`gitVersion`, `major`, `minor`)."""
         return await self._exchange.fetch_object("get", "version", "GET", "/version")
 
-    async def served(self, group: str, version: str) -> set[str]:
-        """Ask which resources (plurals) of a group the API server serves; empty when it does not know the group."""
+    async def served(self, group: str, version: str) -> dict[str, Served]:
+        """Ask which resources of a group the API server serves, by plural; none when it does not know the group."""
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
-            found = await self._exchange.fetch_object("get", "discovery", "GET", f"/apis/{group}/{version}")
+            found = await self._exchange.fetch_object("get", "discovery", "GET", path)
         except ApiError as error:
             if error.not_found:
-                return set()
+                return {}
             raise
-        return {resource["name"] for resource in found["resources"]}
+        return {each["name"]: Served(each["kind"], each["namespaced"]) for each in found["resources"]}
 
     async def watch(
         self,

@@ -66,9 +66,12 @@ def test_a_finished_phase_is_final() -> None:
         ),
         (
             spec(triggers=[{"name": "a", "cron": "@daily", "at": "2026-12-24T18:00:00Z"}]),
-            "spec.triggers[0]: found cron and at; set exactly one of cron, interval and at",
+            "spec.triggers[0]: found cron and at; set exactly one of cron, interval, at and event",
         ),
-        (spec(triggers=[{"name": "a"}]), "spec.triggers[0]: found none; set exactly one of cron, interval and at"),
+        (
+            spec(triggers=[{"name": "a"}]),
+            "spec.triggers[0]: found none; set exactly one of cron, interval, at and event",
+        ),
         (
             spec(triggers=[{"name": "a", "at": "2026-12-24T18:00:00Z", "timeZone": "Europe/Paris"}]),
             "spec.triggers[0]: timeZone and daylightSaving go with cron only; remove them or replace at by cron",
@@ -114,7 +117,7 @@ def test_a_mistake_in_a_scheduled_job_names_the_field_what_was_found_and_the_cur
         ),
         (
             {"scheduledJob": "a", "trigger": {"type": "Periodical"}},
-            "spec.trigger.type: found \"Periodical\"; use 'Manual', 'Periodic' or 'Backfill'",
+            "spec.trigger.type: found \"Periodical\"; use 'Manual', 'Periodic', 'Event' or 'Backfill'",
         ),
     ],
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from carillon.controller.settings import Settings
+from carillon.controller.settings import Settings, load
 from tests.unit.chart.conftest import Render, value_sets
 
 
@@ -34,6 +34,7 @@ def test_settings_from_values(render: Render) -> None:
         log={"format": "console", "level": "debug"},
         probePort=9090,
         progress={"port": 8091},
+        eventSources=[{"version": "v1", "resource": "configmaps"}, {"group": "apps", "version": "v1", "resource": "x"}],
         extraEnv=[{"name": "HTTPS_PROXY", "value": "proxy:3128"}],
     ).environment
     assert environment | {"CARILLON_IDENTITY": ""} == {
@@ -47,11 +48,18 @@ def test_settings_from_values(render: Render) -> None:
         "CARILLON_PROBE_PORT": "9090",
         "CARILLON_PROGRESS_PORT": "8091",
         "CARILLON_PROGRESS_URL": "http://carillon-progress.carillon.svc:8091/progress",
+        "CARILLON_EVENT_SOURCES": "v1/configmaps,apps/v1/x",
         "CARILLON_LAST_WORDS": "false",
         "CARILLON_SYSTEM_JOBS_FILE": "/etc/carillon/system-jobs.yaml",
         "CARILLON_SYSTEM_JOBS_OWNER": "carillon-system-jobs",
         "HTTPS_PROXY": "proxy:3128",
     }
+
+
+def test_the_operator_reads_the_event_sources_of_the_chart(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    chart = render(eventSources=[{"group": "", "version": "v1", "resource": "events"}])
+    monkeypatch.setenv("CARILLON_EVENT_SOURCES", chart.environment["CARILLON_EVENT_SOURCES"])
+    assert load([]).event_sources == (("", "v1", "events"),)
 
 
 def test_the_defaults_are_the_operators_own(render: Render) -> None:

@@ -90,6 +90,15 @@ def test_without_progress_it_reviews_no_tokens(render: Render) -> None:
     assert rights(role) == table(IN_ITS_NAMESPACES) - {"jobruns/status.carillon.dev patch"}
 
 
+def test_event_sources_are_what_it_may_watch_besides(render: Render) -> None:
+    sources = [
+        {"version": "v1", "resource": "configmaps"},
+        {"group": "apps", "version": "v1", "resource": "deployments"},
+    ]
+    [(_, _, role), *_] = bound(render(eventSources=sources), "carillon")
+    assert rights(role) == table(IN_ITS_NAMESPACES) | table("configmaps list watch\ndeployments.apps list watch")
+
+
 def test_the_tasks_only_look(render: Render) -> None:
     [(kind, _, role)] = bound(render(), "carillon-tasks")
     assert kind == "ClusterRoleBinding"
@@ -165,7 +174,7 @@ def test_roles_for_people_join_the_built_in_ones_if_wanted(render: Render, aggre
 def test_the_policies_and_their_bindings(render: Render) -> None:
     chart = render()
     policies = {policy["metadata"]["name"]: policy["spec"] for policy in chart.all("ValidatingAdmissionPolicy")}
-    assert set(policies) == {"carillon-system-jobs", "carillon-jobruns", "carillon-job-create"}
+    assert set(policies) == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch", "carillon-job-create"}
     assert {policy["failurePolicy"] for policy in policies.values()} == {"Fail"}
     for policy in policies.values():
         assert all(
@@ -211,7 +220,7 @@ def test_and_nowhere_else(render: Render, options: tuple[str, ...], policies: di
 def test_policies_can_be_left_out(render: Render) -> None:
     fewer = render(policies={"requireJobCreate": False})
     names = {thing["metadata"]["name"] for thing in fewer.all("ValidatingAdmissionPolicy")}
-    assert names == {"carillon-system-jobs", "carillon-jobruns"}
+    assert names == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch"}
     assert {b["spec"]["policyName"] for b in fewer.all("ValidatingAdmissionPolicyBinding")} == names
     kinds = {thing["kind"] for thing in render(policies={"install": False}).objects}
     assert not kinds & {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}

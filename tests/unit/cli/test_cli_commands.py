@@ -279,7 +279,10 @@ def test_what_a_server_wrote_into_a_file_is_passed_over() -> None:
     [
         ("[]", "spec"),
         ("{exclude: [], jobTemplate: {}}", "spec.exclude"),
-        ("{triggers: [{name: t, cron: 0 3 * * *, at: x}], jobTemplate: {}}", "exactly one of cron, interval and at"),
+        (
+            "{triggers: [{name: t, cron: 0 3 * * *, at: x}], jobTemplate: {}}",
+            "exactly one of cron, interval, at and event",
+        ),
     ],
 )
 def test_a_definition_in_a_file_that_is_wrong(spec: str, words: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from carillon.controller import system_jobs
-from carillon.controller.settings import load
+from carillon.controller.settings import EventSource, load
 
 
 class TestSettings:
@@ -19,6 +19,25 @@ class TestSettings:
     ) -> None:
         monkeypatch.setenv("CARILLON_WATCH_NAMESPACES", text)
         assert load([]).watch_namespaces == namespaces
+
+    @pytest.mark.parametrize(
+        ("text", "sources"),
+        [
+            ("", ()),
+            ("v1/configmaps", (EventSource("", "v1", "configmaps"),)),
+            ("v1/events, apps/v1/deployments", (("", "v1", "events"), ("apps", "v1", "deployments"))),
+            ('["example.com/v1beta1/widgets"]', (("example.com", "v1beta1", "widgets"),)),
+        ],
+    )
+    def test_event_sources(self, text: str, sources: tuple[EventSource, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CARILLON_EVENT_SOURCES", text)
+        assert load([]).event_sources == sources
+
+    @pytest.mark.parametrize("text", ["configmaps", "a/b/c/d", "v1/pods/log/x", "apps/deployments", "V1/x"])
+    def test_an_event_source_that_is_none(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CARILLON_EVENT_SOURCES", text)
+        with pytest.raises(ValidationError, match="write GROUP/VERSION/RESOURCE"):
+            load([])
 
     def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

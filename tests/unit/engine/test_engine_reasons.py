@@ -16,6 +16,10 @@ TABLE = REPOSITORY / "docs" / "operations.md"
 WRITING = ("engine", "controller")
 ONLY_TOLD = {"story", "reasons", "importing", "backend", "preview", "kopf_shell", "system_jobs", "inventory"} | {
     "callers",
+    "cel",
+    "eventmatch",
+    "filter_worker",
+    "filters",
     "connections",
     "progress_endpoint",
     "reports",
@@ -24,11 +28,20 @@ ONLY_TOLD = {"story", "reasons", "importing", "backend", "preview", "kopf_shell"
 WORD = re.compile("[A-Z][a-z]+(?:[A-Z][a-z]+)*")
 NO_REASONS = {
     "kinds": {"Calendar", "CronJob", "Job", "JobRun", "ScheduledJob"},
-    "types of conditions": {"Complete", "FailureTarget", "Finished", "LastRunSucceeded", "NativeBackend", "OnTime"}
+    "types of conditions": {
+        "Complete",
+        "EventFilters",
+        "FailureTarget",
+        "Finished",
+        "LastRunSucceeded",
+        "NativeBackend",
+        "OnTime",
+    }
     | {"Ready", "Stalled"},
     "values of conditions, and types of Events": {"False", "True", "Unknown", "Normal", "Warning"},
     "words of Kubernetes": {"Error", "FallbackToLogsOnError", "Foreground", "Orphan"},
-    "columns": {"Periodic", "Running"},
+    "columns": {"Running"},
+    "labels of metrics": {"Run"},
 }
 
 
