@@ -22,8 +22,8 @@ from carillon.controller.old_objects import OldObjects
 from carillon.controller.settings import EventSource
 from carillon.controller.store import Store
 from carillon.engine import plan as plans
-from carillon.engine.eventmatch import Own, PassedOver, change_of, is_own, may_be_own, selected
-from carillon.engine.eventruns import is_run_of
+from carillon.engine.eventmatch import PassedOver, change_of, is_own, may_be_own, selected
+from carillon.engine.eventruns import is_run_of, own_of
 from carillon.engine.eventwindow import Window, receive
 from carillon.engine.model import Definition, Key, PlannedEvent
 from carillon.kube.client import Client
@@ -291,20 +291,13 @@ class EventSources:
             self._changed(key)
 
     def _not_now(self, definition: Definition, trigger: PlannedEvent, seen: Seen) -> PassedOver | None:
-        if may_be_own(seen.raw) and is_own(seen.raw, self._own(definition)):
+        if may_be_own(seen.raw) and is_own(seen.raw, own_of(self._store.snapshot(definition.key), definition)):
             return PassedOver.SELF_MADE
         if definition.suspended:
             return PassedOver.DISABLED
         if trigger.closed is not None and trigger.closed.at(self._clock()) is not None:
             return PassedOver.EXCLUDED
         return None
-
-    def _own(self, definition: Definition) -> Own:
-        snapshot = self._store.snapshot(definition.key)
-        steps = [step for run in snapshot.runs for step in run.status.steps]
-        uids = {definition.uid, *(run.uid for run in snapshot.runs), *(job.uid for job in snapshot.jobs)}
-        jobs = {job.name for job in snapshot.jobs} | {step.job for step in steps if step.job}
-        return Own(definition.key.name, uids | {step.job_uid for step in steps}, jobs)
 
     async def _filtered(self, subscription: _Subscription, seen: Seen) -> PassedOver | None:
         key, trigger = subscription.key, subscription.trigger

@@ -28,6 +28,8 @@ SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 REFUSED_PAUSE_SECONDS = 15.0
 """What is forbidden or not served may be mended elsewhere."""
+PATIENCE = 3
+"""Failures in a row before the place is given up, and with it what happened since; an expired one (410) is at once."""
 PAGE = 50
 """Objects that are read at a time, to know what they look like before they change: each may have a megabyte."""
 
@@ -103,6 +105,7 @@ class EventWatch:
         self._version: str | None = None
         self._in_doubt = False
         self._priming = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._changed = asyncio.Event()
         self._log = log.bind(resource=resource.plural, namespace=scope or "*")
 
@@ -133,8 +136,9 @@ class EventWatch:
                         self._on_problem(_refusal(self._resource, error))
                         await asyncio.sleep(REFUSED_PAUSE_SECONDS)
                         continue
-                    if not error.throttled:
-                        self._version = None  # 410 above all
+                    self._log.info("event watch refused", why=str(error))
+                    if error.gone or failures > PATIENCE:
+                        self._version = None
                 except Unreachable as error:
                     failures += 1
                     self._log.info("event watch lost", why=str(error))
@@ -142,7 +146,8 @@ class EventWatch:
                     # One kind never stops the others.
                     failures += 1
                     self._log.exception("event watch broken")
-                    self._version = None
+                    if failures > PATIENCE:
+                        self._version = None
                 if failures:
                     longest = min(SHORTEST_PAUSE_SECONDS * 2 ** min(failures, 20), LONGEST_PAUSE_SECONDS)
                     await asyncio.sleep(random.uniform(longest / 2, longest))
@@ -233,6 +238,9 @@ class EventWatch:
                 if self._changed.is_set() and not stream.done():
                     self._changed.clear()
                     if self._whole != whole:
+                        async with self._taking:  # an event is taken in once, and by all
+                            stream.cancel()
+                        await asyncio.wait({stream})
                         return True  # it goes on from where it is
                     await self._prime()
             return stream.result()
@@ -257,9 +265,10 @@ class EventWatch:
                 lines += 1
                 if self._whole and not whole:
                     return True  # it comes again, as a whole
-                if kind in _TYPES:
-                    await self._take(_TYPES[kind], item)
-                self._version = item["metadata"]["resourceVersion"]
+                async with self._taking:
+                    if kind in _TYPES:
+                        await self._take(_TYPES[kind], item)
+                    self._version = item["metadata"]["resourceVersion"]
         self._in_doubt = lines == 0
         return lines > 0 or time.monotonic() - opened > 1
 

@@ -44,7 +44,7 @@ class Own:
     uids: Collection[str]
     """Of the definition, its JobRuns and their Jobs."""
     jobs: Collection[str]
-    """Names of the Jobs."""
+    """Names that the Jobs have, or will have: an event about a Job may be told before the Job itself."""
 
 
 def selected(types: Collection[EventType], selector: LabelSelector, kind: EventType, raw: Object) -> bool:
@@ -92,17 +92,21 @@ def is_own(raw: Object, own: Own) -> bool:
         return True
     if metadata.get("uid") in own.uids:
         return True
-    if any(reference.get("uid") in own.uids for reference in metadata.get("ownerReferences") or ()):
+    if any(_is_ours(reference, own) for reference in metadata.get("ownerReferences") or ()):
         return True
     regarding = _regarding(raw)
     if regarding is None:
         return False
-    if regarding.get("uid") in own.uids:
+    if _is_ours(regarding, own):
         return True
     pod = regarding.get("name") or ""
     return regarding.get("kind") == "Pod" and any(
         pod.startswith(f"{job}-"[:_GENERATED_NAME_LENGTH]) for job in own.jobs
     )
+
+
+def _is_ours(reference: Object, own: Own) -> bool:
+    return reference.get("uid") in own.uids or (reference.get("kind") == "Job" and reference.get("name") in own.jobs)
 
 
 def change_of(kind: EventType, raw: Object) -> Change:

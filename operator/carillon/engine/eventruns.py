@@ -11,9 +11,9 @@ from carillon.api.event import EventCount
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine import build, names
-from carillon.engine.eventmatch import PassedOver
+from carillon.engine.eventmatch import Own, PassedOver
 from carillon.engine.eventwindow import Window
-from carillon.engine.model import Definition, Observations, Run
+from carillon.engine.model import Definition, Observations, Run, Snapshot
 from carillon.engine.plan import CreateRun, PassOverEvents
 from carillon.engine.words import listed
 
@@ -89,6 +89,19 @@ def run_names(definition: Definition, window: Window) -> tuple[str, ...]:
 def is_run_of(definition: Definition, window: Window, run: Run) -> bool:
     """Whether the run is the window's."""
     return run.owner_uid == definition.uid and run.name in run_names(definition, window)
+
+
+def own_of(snapshot: Snapshot, definition: Definition) -> Own:
+    """How the traces of the definition's runs are told: of those that are there, and of those that history remembers.
+
+    Kubernetes writes its Events late: of a Job before we know that it was made, and of one whose run was pruned since.
+    """
+    steps = [step for run in snapshot.runs for step in run.status.steps]
+    runs = {(run.name, run.uid) for run in snapshot.runs} | {(line.run, line.uid) for line in definition.status.history}
+    jobs = {name for run, uid in runs for name in names.job_names(run, uid, periodic=True)}
+    jobs |= {job.name for job in snapshot.jobs} | {step.job for step in steps if step.job}
+    uids = {definition.uid} | {uid for _, uid in runs if uid} | {job.uid for job in snapshot.jobs}
+    return Own(definition.key.name, uids | {step.job_uid for step in steps if step.job_uid}, jobs)
 
 
 def counts(definition: Definition, observations: Observations) -> tuple[EventCount, ...]:

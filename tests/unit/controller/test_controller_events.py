@@ -182,6 +182,19 @@ async def test_nothing_is_told_by_a_relist(make: Callable[..., Bench]) -> None:
     assert bench.watched() == ""
 
 
+async def test_an_error_of_the_server_costs_no_event(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.define(event={"debounceSeconds": 60})
+    await bench.start()
+    await bench.server.tell("ADDED", config_map("a", 120))
+    bench.server.version = 150
+    bench.server.lines.put_nowait(ApiError(500, "InternalError", "etcdserver: request timed out"))
+    await asyncio.sleep(event_watch.SHORTEST_PAUSE_SECONDS * 3)
+    assert bench.server.streams[-1] == ("configmaps", None, True, "120")
+    await bench.server.tell("ADDED", config_map("b", 121))
+    assert bench.told() == ["Created a", "Created b"]
+
+
 async def test_a_stream_that_ends_goes_on_where_it_was(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.define()

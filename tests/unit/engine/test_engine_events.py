@@ -16,6 +16,7 @@ from carillon.engine.decide import decide
 from carillon.engine.eventmatch import Own, change_of, is_own, matches, may_be_own, selected
 from carillon.engine.eventwindow import OBJECT_BYTES, Change, Windows, receive
 from carillon.engine.model import Definition, EventReport, TemplateCheck
+from carillon.engine.names import hashed_job
 from carillon.engine.read import read_definition, read_run
 from carillon.engine.runstatus import status_body
 from tests.unit.engine.builders import (
@@ -27,6 +28,7 @@ from tests.unit.engine.builders import (
     at,
     conditions_after,
     each,
+    history_line,
     raw_definition,
     snapshot,
     stamp,
@@ -109,6 +111,9 @@ class TestSelfLoops:
             (an_object(ownerReferences=[{"kind": "Job", "uid": "uid-other"}]), False),
             (speaks_of(kind="ScheduledJob", name=NAME, uid=DEFINITION_UID), True),
             (speaks_of(kind="Job", name="sweep-1773144000", uid="uid-job"), True),
+            (speaks_of(kind="Job", name="sweep-1773144000", uid="not-known-yet"), True),
+            (speaks_of(kind="Job", name="another", uid="uid-another"), False),
+            (an_object(ownerReferences=[{"kind": "Job", "name": "sweep-1773144000", "uid": "not-known-yet"}]), True),
             (speaks_of(kind="Pod", name="sweep-1773144000-x7x7x", uid="uid-pod"), True),
             (speaks_of(kind="Pod", name="sweep-" + "x" * 52 + "a1b2c", uid="uid-pod"), True),
             (speaks_of(kind="Pod", name="web-0", uid="uid-web"), False),
@@ -118,6 +123,18 @@ class TestSelfLoops:
     def test_what_a_run_of_the_job_changed(self, raw: Body, own: bool) -> None:
         assert is_own(raw, self.OWN) is own
         assert may_be_own(raw) or not own
+
+    def test_jobs_are_known_before_they_are_made_and_after_they_were_pruned(self) -> None:
+        """Kubernetes' Events of them come when they like."""
+        waiting, pruned = a_run(name="sweep-5d0c2e4a11"), a_run(name="sweep-77aa00bb33")
+        line = history_line(pruned.name, "11:00")
+        definition = a_watcher(status={"history": [line]})
+        own = eventruns.own_of(snapshot(definition, waiting), definition)
+        for run in (waiting, pruned):
+            job = job_body(definition, run, hashed_job(run.name, run.uid))["metadata"]["name"]
+            assert is_own(speaks_of(kind="Job", name=job, uid="not-known"), own)
+            assert is_own(speaks_of(kind="Pod", name=f"{job}-x7x7x"[:63], uid="not-known"), own)
+            assert is_own(speaks_of(kind="JobRun", name=run.name, uid=run.uid), own)
 
     def test_a_kubernetes_event_says_what_it_speaks_of(self) -> None:
         assert change_of(EventType.CREATED, speaks_of(kind="Pod", name="web-0")).regarding == "Pod/web-0"
