@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
+from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     Calendar,
@@ -114,7 +115,9 @@ class Store:
         changed: Callable[[WorkKey], None],
         unreadable: Callable[[Object, str], None],
         clock: Callable[[], datetime],
+        keeper: RunKeeper | None = None,
     ) -> None:
+        self._keeper = keeper or NoArchive()
         self._changed = changed
         self._unreadable = unreadable
         self._clock = clock
@@ -147,12 +150,16 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Snapshot(key=key, definition=None)
+        observations = family.notes.freeze() if family.notes is not None else Observations()
+        unarchived = self._keeper.unarchived(family.runs)
+        if unarchived:
+            observations = replace(observations, unarchived=unarchived)
         return Snapshot(
             key=key,
             definition=family.definition,
             runs=tuple(family.runs.values()),
             jobs=tuple(family.jobs.values()),
-            observations=family.notes.freeze() if family.notes is not None else Observations(),
+            observations=observations,
             cron_job=family.cron_job,
         )
 
@@ -182,6 +189,7 @@ class Store:
             self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
         family.definition = definition
+        self._keeper.see_definition(definition)
         self._tell_calendars(known, definition)
         if definition.unreadable_status:
             self._unreadable(raw, definition.unreadable_status)
@@ -260,6 +268,7 @@ class Store:
         key = Key(run.namespace, run.spec.scheduled_job)
         family = self._families.setdefault(key, _Family())
         family.runs[run.uid] = run
+        self._keeper.see_run(run)
         for uid in [u for u, job in family.jobs.items() if u in self._buried and _told(run, job)]:
             del family.jobs[uid]
         self._note(raw, key)
@@ -390,6 +399,8 @@ class Store:
                 del family.jobs[ended]
         if run is not None and family.definition is not None and run.owner_uid == family.definition.uid:
             self._keep_deleted(key, family.definition, run)
+        elif run is not None:
+            self._keeper.lose_run(deleted(run, None, self._now()))
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
         if job is not None and job.holds_slot and family.definition is not None:
@@ -400,9 +411,13 @@ class Store:
         self._changed(key)
 
     def _keep_deleted(self, key: Key, definition: Definition, run: Run) -> None:
+        ended = deleted(run, definition.status.recorded_through, self._now())
+        self._keeper.lose_run(ended)
         if not (run.finished and recorded(definition.status, run)):
-            at = self._clock().replace(microsecond=0)
-            self.notes(key).deleted_runs[run.uid] = deleted(run, definition.status.recorded_through, at)
+            self.notes(key).deleted_runs[run.uid] = ended
+
+    def _now(self) -> datetime:
+        return self._clock().replace(microsecond=0)
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None

@@ -276,6 +276,8 @@ class Observations:
     """`CronJob.state` after our last apply; another one means that somebody has changed it since."""
     cron_job_refused: Refusal | None = None
     """The API server refuses the definition's CronJob."""
+    unarchived: frozenset[str] = frozenset()
+    """UIDs of the finished runs that the archive has still to take in; none where there is no archive."""
 
 
 @dataclass(frozen=True, slots=True)
