@@ -53,7 +53,7 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 	@hack/test $(TEST_CLUSTER)
 
 test-unit: $(READY) ## The tests that need no cluster
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit tests/archive
 
 fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'

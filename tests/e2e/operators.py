@@ -70,6 +70,8 @@ class Operators:
     api: Api
     log: Path
     started: list[OperatorProcess] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    """More settings, for those that are started from now on."""
 
     @property
     def leader(self) -> OperatorProcess:
@@ -81,7 +83,7 @@ class Operators:
         identity, port = f"operator-{len(self.started) + 1}", _free_port()
         command = [sys.executable, "-m", "carillon", "operator", "--identity", identity, "--log-format", "json"]
         command += ["--kubeconfig", str(self.cluster.kubeconfig), "--probe-port", str(port)]
-        command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE]
+        command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE, *self.arguments]
         environment = {**self.cluster.environment, "PYTHONPATH": str(REPOSITORY / "operator")}
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)

@@ -61,15 +61,12 @@ class Archive:
         """Look whether the URL can be used and its driver is there, without asking the database. Raises NotUsable."""
         _open(self._url(), read_only=self._read_only).dispose()
 
-    def write(self, records: Sequence[Record], now: datetime) -> int:
+    def write(self, records: Sequence[Record], now: datetime) -> None:
         """Take in records; one that is there already is brought up to date, or left as it is where it is richer.
 
         Args:
             records: no two with the same UID.
             now: in whole seconds, for `recorded_at`.
-
-        Returns:
-            How many rows were added or changed.
 
         Raises:
             ArchiveUnavailable: the database may do it later.
@@ -77,12 +74,11 @@ class Archive:
         """
         whole = [_row(record, now) for record in records if record.whole]
         lines = [_row(record, now) for record in records if not record.whole]
-        changed = 0
         with self._transaction() as connection:
             insert = _insert(connection)
             if lines:
                 keep = insert.on_conflict_do_nothing(index_elements=[RUNS.c.uid])
-                changed += connection.execute(keep, lines).rowcount
+                connection.execute(keep, lines)
             if whole:
                 fresh = {
                     column.name: case((RUNS.c.whole, column), else_=insert.excluded[column.name])
@@ -96,8 +92,7 @@ class Archive:
                     set_=fresh,
                     where=or_(~RUNS.c.whole, RUNS.c.resource_version != insert.excluded.resource_version),
                 )
-                changed += connection.execute(replace, whole).rowcount
-        return changed
+                connection.execute(replace, whole)
 
     def expire(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` runs that ended before; returns how many. Raises ArchiveUnavailable."""

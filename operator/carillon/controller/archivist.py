@@ -14,7 +14,7 @@ import structlog
 
 from carillon.archive.errors import ArchiveError, RecordsRefused
 from carillon.archive.record import Record
-from carillon.controller.aside import Aside, StillBusy
+from carillon.controller.aside import Answer, Aside, StillBusy
 from carillon.controller.backlog import Backlog, Entry
 from carillon.controller.metrics import Metrics
 from carillon.engine.model import Definition, Key
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 class Database(Protocol):
     """What the archivist needs of `archive.database.Archive`: the driver is loaded only where there is an archive."""
 
-    def write(self, records: Sequence[Record], now: datetime) -> int:
+    def write(self, records: Sequence[Record], now: datetime) -> None:
         """Take in records."""
         ...
 
@@ -147,7 +147,7 @@ class Archivist:
         for key in self._backlog.archived(entries):
             self._changed(key)
 
-    async def _call(self, work: Callable[[], int]) -> int:
+    async def _call(self, work: Callable[[], Answer]) -> Answer:
         async with self._turn:
             return await self._aside.call(work, timeout_seconds=CALL_SECONDS)
 

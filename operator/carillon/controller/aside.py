@@ -25,7 +25,7 @@ class Aside:
 
     def __init__(self, interrupt: Callable[[], None]) -> None:
         self._interrupt = interrupt
-        self._thread: threading.Thread | None = None
+        self._busy = False
 
     async def call(self, work: Callable[[], Answer], *, timeout_seconds: float) -> Answer:
         """Run the work in its thread; raises what it raises.
@@ -34,7 +34,7 @@ class Aside:
             TimeoutError: it takes longer; nobody knows what it has done, and it is asked to come back.
             StillBusy: the one before is still at it; nothing was done.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._busy:
             self._interrupt()
             raise StillBusy("the last call has not come back")
         loop = asyncio.get_running_loop()
@@ -49,12 +49,14 @@ class Aside:
                 value = work()
             except BaseException as error:  # noqa: BLE001  (the end of a thread: handed to the loop)
                 problem = error
+                self._busy = False
                 tell(lambda: answer.set_exception(problem))
             else:
+                self._busy = False
                 tell(lambda: answer.set_result(value))
 
-        self._thread = threading.Thread(target=run, name="archive", daemon=True)
-        self._thread.start()
+        self._busy = True
+        threading.Thread(target=run, name="archive", daemon=True).start()
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await answer
