@@ -70,6 +70,9 @@ bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 Schedu
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
 
+bench-archive: $(READY) ## Runs per second into the archive, and bytes per run, on PostgreSQL and SQLite
+	$(BIN)/python -m tests.bench.archive
+
 ## A real cluster ----------------------------------------------------------------------------------------------------
 
 cluster: ## Bring up a real cluster on this machine
@@ -84,4 +87,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-idle bench-latency bench-archive cluster cluster-down image demo

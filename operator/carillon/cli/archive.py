@@ -191,7 +191,10 @@ def _moment(text: str | None, now: datetime, option: str) -> datetime | None:
     age = _SPAN.fullmatch(text.strip())
     if age is None:
         return rfc3339_of(text, option)
-    return now - timedelta(**{_UNITS[age["unit"]]: int(age["number"])})
+    try:
+        return now - timedelta(**{_UNITS[age["unit"]]: int(age["number"])})
+    except OverflowError:
+        raise usage(f"{option} {text}: found an age from before the calendar; write a smaller one") from None
 
 
 async def _address(world: World, place: Place, url: str | None, secret: str | None) -> str:
