@@ -18,7 +18,7 @@ from carillon.controller.archivist import BATCH
 from tests.archive.postgres import running
 from tests.unit.engine.builders import a_run, at
 
-RUNS = 100_000
+RUNS = 20_000
 JOBS = 1_000
 NOW = at("12:00")
 LAST_WORDS = "pg_dump: error: connection to server at 10.0.0.7 failed\n" * 11

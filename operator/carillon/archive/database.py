@@ -220,6 +220,8 @@ def _open(url: str, *, read_only: bool) -> Engine:
         raise NotUsable(f"the archive's URL is not understood; {CURE}") from None
     except ImportError as error:
         raise NotUsable(f"the archive needs {error.name}: pip install 'carillon[archive]'") from None
+    # One statement for many rows, and not one for each: measured, twice as fast.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
     if lite and not read_only:
         event.listen(engine, "connect", _prepare_sqlite)
         # Python's sqlite3 would begin no transaction before a CREATE TABLE.
