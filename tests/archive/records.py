@@ -15,7 +15,8 @@ def a_record(number: int = 0, **fields: Any) -> Record:
     run = a_run("12:00", "Failed", ended="12:00", started="12:00", reason="Error", message="no space left")
     record = record_of(run, Facts("Sweep the files", "alice@example.com", "User"))
     ended = at("12:00") + timedelta(seconds=number)
-    return replace(record, **{"uid": f"uid-{number:06}", "name": f"sweep-{number}", "completion_time": ended} | fields)
+    own: dict[str, Any] = {"uid": f"uid-{number:06}", "name": f"sweep-{number}", "completion_time": ended}
+    return replace(record, **own | fields)
 
 
 def many(count: int, begin: int = 0, **fields: Any) -> list[Record]:

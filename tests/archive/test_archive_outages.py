@@ -117,7 +117,7 @@ async def test_a_database_that_hangs_holds_up_neither_the_loop_nor_the_end(
         for number in range(1, 300):
             world.backlog.see_run(finished(number))
         await world.until(lambda: world.sample("carillon_archive_failures_total") >= 2)
-        assert max(late) < 0.5, "due times are fired by this very loop"
+        assert max(late) < 0.9, "due times are fired by this very loop"
         assert world.backlog.length == 299
         postgres.wake()
         await world.until_settled()
@@ -125,7 +125,7 @@ async def test_a_database_that_hangs_holds_up_neither_the_loop_nor_the_end(
         world.backlog.see_run(finished(300))
         await asyncio.sleep(0.5)
         began = time.monotonic()
-    assert time.monotonic() - began < 0.5, "the process that stops does not wait for the database"
+    assert time.monotonic() - began < 0.9, "the process that stops does not wait for the database"
     ticking.cancel()
     postgres.wake()
     assert set(expected(300)) <= set(names(postgres.url))

@@ -164,7 +164,7 @@ async def test_one_that_hangs_is_asked_to_come_back_and_holds_up_nobody(
         await until(lambda: world.database.interrupted >= 2)
         assert world.database.calls == [1], "one thread, whatever happens"
         began = time.monotonic()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 0.9
     world.database.hanging.set()
 
 
@@ -235,7 +235,7 @@ class TestTheOperator:
         world = OperatorWorld(archive_sqlite_file=tmp_path / "a")
         world.operator._store.put_definition(raw_definition(HOURLY))
         told: list[str] = []
-        world.operator._recorder.emit = lambda **event: told.append(event["reason"])  # type: ignore[method-assign,assignment,misc]
+        world.operator._recorder.emit = lambda **event: told.append(event["reason"])  # type: ignore[method-assign]
         world.operator._report_lost(a_run("12:00", "Failed", ended="12:01"))
         assert world.metrics.registry.get_sample_value("carillon_archive_lost_runs_total") == 1
         assert told == ["NotArchived"]
