@@ -53,7 +53,7 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 	@hack/test $(TEST_CLUSTER)
 
 test-unit: $(READY) ## The tests that need no cluster
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit tests/archive
 
 fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
@@ -76,6 +76,9 @@ bench-latency: $(READY) ## Seconds from due time to Job created, one job at a ti
 bench-events: $(READY) ## 5,000 events in 10 s on one trigger: runs, memory, and what other triggers notice
 	$(BIN)/python -m tests.bench.events
 
+bench-archive: $(READY) ## Runs per second into the archive, and bytes per run, on PostgreSQL and SQLite
+	$(BIN)/python -m tests.bench.archive
+
 ## A real cluster ----------------------------------------------------------------------------------------------------
 
 cluster: ## Bring up a real cluster on this machine
@@ -90,4 +93,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo

@@ -74,6 +74,8 @@ class Operators:
     progress_url: str = ""
     """Where tasks are told to report."""
     started: list[OperatorProcess] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    """More settings, for those that are started from now on."""
 
     @property
     def leader(self) -> OperatorProcess:
@@ -85,7 +87,7 @@ class Operators:
         identity, port, progress_port = f"operator-{len(self.started) + 1}", _free_port(), _free_port()
         command = [sys.executable, "-m", "carillon", "operator", "--identity", identity, "--log-format", "json"]
         command += ["--kubeconfig", str(self.cluster.kubeconfig), "--probe-port", str(port)]
-        command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE]
+        command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE, *self.arguments]
         command += ["--progress-port", str(progress_port), "--progress-url", self.progress_url]
         command += ["--event-sources", EVENT_SOURCES]
         environment = {**self.cluster.environment, "PYTHONPATH": str(REPOSITORY / "operator")}

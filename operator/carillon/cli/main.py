@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from carillon import __version__
-from carillon.cli import import_cronjob, task
+from carillon.cli import archive, import_cronjob, task
 from carillon.cli.backfill import backfill_command
 from carillon.cli.exit_codes import Exit
 from carillon.cli.explain import explain_command
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("next", rich_help_panel=LOOK)(next_command)
 app.command("explain", rich_help_panel=LOOK)(explain_command)
 app.command("load", rich_help_panel=LOOK)(load_command)
+app.add_typer(archive.app, name="archive", rich_help_panel=LOOK)
 app.command("backfill", rich_help_panel=CHANGE)(backfill_command)
 app.add_typer(import_cronjob.app, name="import", rich_help_panel=CHANGE)
 app.add_typer(task.app, name="task", rich_help_panel=SERVE)

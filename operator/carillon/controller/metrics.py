@@ -46,6 +46,23 @@ class Metrics:
             ("code",),
             registry=self.registry,
         )
+        self.archived = Counter("carillon_archived_runs", "Runs that the archive took in.", registry=self.registry)
+        self.archive_waiting = Gauge(
+            "carillon_archive_waiting_runs", "Finished runs that wait for the archive.", registry=self.registry
+        )
+        self.archive_oldest = Gauge(
+            "carillon_archive_oldest_waiting_seconds",
+            "For how long the run that waits longest for the archive does.",
+            registry=self.registry,
+        )
+        self.archive_failures = Counter(
+            "carillon_archive_failures", "Writes that the archive failed or refused.", registry=self.registry
+        )
+        self.archive_lost = Counter(
+            "carillon_archive_lost_runs",
+            "Finished runs that are gone and never got into the archive: more waited for it than may.",
+            registry=self.registry,
+        )
         self.requests = Histogram(
             "carillon_api_request_seconds",
             "Requests to the API server, by verb, resource and status code (0: no answer).",

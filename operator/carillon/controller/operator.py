@@ -5,7 +5,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ import structlog
 
 from carillon import __version__
 from carillon.api import keys
-from carillon.api.base import GROUP, VERSION
+from carillon.api.base import API_VERSION, GROUP, VERSION
+from carillon.archive.address import url_in, url_of_file
+from carillon.archive.errors import NotUsable
 from carillon.controller import system_jobs
 from carillon.controller.agenda import Agenda
+from carillon.controller.archivist import Archivist, Database
+from carillon.controller.backlog import Backlog
 from carillon.controller.callers import Callers
 from carillon.controller.comparison import Comparison
 from carillon.controller.event_sources import EventSources
@@ -31,10 +35,11 @@ from carillon.controller.settings import Settings
 from carillon.controller.store import Object, Store
 from carillon.controller.worker import Worker
 from carillon.controller.workqueue import WorkQueue
-from carillon.engine.model import Key, WorkKey
+from carillon.engine.model import Key, Run, WorkKey
+from carillon.engine.retention import Bound
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
-from carillon.kube.events import Recorder, last_seen
+from carillon.kube.events import Recorder, Reference, last_seen
 from carillon.kube.follow import Follower
 from carillon.kube.resources import CALENDARS, CRON_JOBS, EVENTS, JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from carillon.kube.tasks import Tasks
@@ -63,8 +68,11 @@ class Operator:
         self._metrics = metrics
         self._agenda = Agenda()
         self._queue = WorkQueue()
-        self._store = Store(changed=self._changed, unreadable=self._report_unreadable, clock=utc_now)
         self._recorder = Recorder(client, identity=settings.identity)
+        self._backlog = _backlog(settings, self._report_lost)
+        self._store = Store(
+            changed=self._changed, unreadable=self._report_unreadable, clock=utc_now, keeper=self._backlog
+        )
         self._events = EventSources(
             client=client,
             store=self._store,
@@ -111,6 +119,20 @@ class Operator:
         self._followers = [follower for namespace in namespaces for follower in self._follow(namespace)]
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._archivist = self._make_archivist(self._backlog) if self._backlog is not None else None
+
+    def _make_archivist(self, backlog: Backlog) -> Archivist:
+        days = self._settings.archive_keep_days
+        return Archivist(
+            archive=_open_archive(self._settings),
+            backlog=backlog,
+            metrics=self._metrics,
+            changed=lambda key: self._worker.changed(key),
+            definitions=self._store.definitions,
+            check_leading=self._leadership.check,
+            clock=utc_now,
+            keep=timedelta(days=days) if days else None,
+        )
 
     def _follow(self, namespace: str | None) -> list[Follower]:
         store = self._store
@@ -283,6 +305,8 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._worker.run())
                 group.create_task(self._events.run())
+                if self._archivist is not None:
+                    group.create_task(self._archivist.run())
                 if self._settings.system_jobs_file is not None:
                     group.create_task(self._apply_system_jobs(self._settings.system_jobs_file))
         finally:
@@ -319,6 +343,20 @@ class Operator:
         key = str(Key(metadata["namespace"], metadata["name"]))
         log.warning("not understood", kind=raw.get("kind"), key=key, why=why)
 
+    def _report_lost(self, run: Run) -> None:
+        """Say that a record is gone for good: it had to make room before the archive had it."""
+        self._metrics.archive_lost.inc()
+        key = Key(run.namespace, run.spec.scheduled_job)
+        log.error("gone without the archive", key=str(key), run=run.name, phase=run.phase.value)
+        definition = self._store.snapshot(key).definition
+        if definition is not None:
+            self._recorder.emit(
+                regarding=Reference(API_VERSION, "ScheduledJob", key.namespace, key.name, definition.uid),
+                type="Warning",
+                reason="NotArchived",
+                message="finished runs are dropped that the archive never got: it is away, and too much waits for it",
+            )
+
     def _alive(self) -> str | None:
         return None if self._worker.alive else "the worker does not work"
 
@@ -334,6 +372,34 @@ class Operator:
         self._metrics.queue_depth.set(len(self._queue))
         for resource, count in self._store.sizes().items():
             self._metrics.objects.labels(resource).set(count)
+
+
+def _backlog(settings: Settings, on_lost: Callable[[Run], None]) -> Backlog | None:
+    if settings.archive_url_file is None and settings.archive_sqlite_file is None:
+        return None
+    bound = Bound(settings.archive_waiting_runs, timedelta(hours=settings.archive_waiting_hours))
+    return Backlog(bound, clock=utc_now, on_lost=on_lost)
+
+
+def _open_archive(settings: Settings) -> Database:
+    """Prepare the archive; nothing is asked of the database yet.
+
+    Raises:
+        CannotStart: there are two of them, the URL is wrong, or SQLAlchemy is not installed.
+    """
+    file, lite = settings.archive_url_file, settings.archive_sqlite_file
+    if file is not None and lite is not None:
+        raise CannotStart("archive_url_file and archive_sqlite_file: there is one archive; leave one of them out")
+    try:
+        from carillon.archive.database import Archive  # here: not everybody has SQLAlchemy
+    except ImportError as error:
+        raise CannotStart(f"the archive needs {error.name}: pip install 'carillon[archive]'") from None
+    archive = Archive(lambda: url_in(file) if file is not None else url_of_file(lite or Path()))
+    try:
+        archive.check()
+    except NotUsable as error:
+        raise CannotStart(f"archive_url_file: {error}") from None
+    return archive
 
 
 async def serve(settings: Settings) -> None:

@@ -127,6 +127,25 @@ class Settings(BaseSettings):
     system_jobs_owner: str | None = Field(
         default=None, description="Name of the ConfigMap that owns these, so that they go when it goes."
     )
+    archive_url_file: Path | None = Field(
+        default=None,
+        description="File with the URL of the archive of finished runs, postgresql://…: a mounted Secret.",
+    )
+    archive_sqlite_file: Path | None = Field(
+        default=None, description="SQLite file to archive in instead; only where there is one replica."
+    )
+    archive_keep_days: int = Field(
+        default=0, ge=0, le=36_500, description="How long the archive keeps a run; 0: for ever."
+    )
+    archive_waiting_runs: int = Field(
+        default=5_000,
+        ge=100,
+        le=100_000,
+        description="While the archive is away, so many finished runs of a namespace wait for it; then the oldest go.",
+    )
+    archive_waiting_hours: int = Field(
+        default=72, ge=1, le=8_760, description="While the archive is away, a finished run waits for it so long."
+    )
 
     @field_validator("watch_namespaces", mode="before")
     @classmethod
@@ -153,7 +172,7 @@ class Settings(BaseSettings):
         named = split_names(value) if isinstance(value, str) else value
         return tuple(read_source(each) if isinstance(each, str) else each for each in named)
 
-    @field_validator("system_jobs_file")
+    @field_validator("system_jobs_file", "archive_url_file")
     @classmethod
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from carillon.api import keys
 from carillon.api.event import EventCount
+from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.controller.calendars import Calendars, calendars_of
 from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
@@ -143,7 +144,9 @@ class Store:
         changed: Callable[[WorkKey], None],
         unreadable: Callable[[Object, str], None],
         clock: Callable[[], datetime],
+        keeper: RunKeeper | None = None,
     ) -> None:
+        self._keeper = keeper or NoArchive()
         self.calendars = Calendars()
         """To be read; what is learnt of a Calendar goes through the store."""
         self._changed = changed
@@ -187,12 +190,16 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Snapshot(key=key, definition=None)
+        observations = family.notes.freeze() if family.notes is not None else Observations()
+        unarchived = self._keeper.unarchived(family.runs)
+        if unarchived:
+            observations = replace(observations, unarchived=unarchived)
         return Snapshot(
             key=key,
             definition=self._planned(family),
             runs=tuple(family.runs.values()),
             jobs=tuple(family.jobs.values()),
-            observations=family.notes.freeze() if family.notes is not None else Observations(),
+            observations=observations,
             cron_job=family.cron_job,
         )
 
@@ -233,6 +240,7 @@ class Store:
             self.drop(known.uid)
             family = self._families.setdefault(definition.key, _Family())
         self._put_definition(family, definition)
+        self._keeper.see_definition(definition)
         if definition.unreadable_status:
             self._unreadable(raw, definition.unreadable_status)
         if family.notes is not None:
@@ -297,6 +305,7 @@ class Store:
         family = self._families.setdefault(key, _Family())
         known = family.runs.get(run.uid)
         family.runs[run.uid] = run
+        self._keeper.see_run(run)
         for uid in [u for u, job in family.jobs.items() if u in self._buried and _told(run, job)]:
             del family.jobs[uid]
         if run.status.progress is not None and (known is None or known.status.progress != run.status.progress):
@@ -452,6 +461,8 @@ class Store:
                 del family.jobs[ended]
         if run is not None and family.definition is not None and run.owner_uid == family.definition.uid:
             self._keep_deleted(key, family.definition, run)
+        elif run is not None:
+            self._keeper.lose_run(deleted(run, None, self._now()))
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
         if job is not None and job.holds_slot and family.definition is not None:
@@ -462,9 +473,13 @@ class Store:
         self._changed(key)
 
     def _keep_deleted(self, key: Key, definition: Definition, run: Run) -> None:
+        ended = deleted(run, definition.status.recorded_through, self._now())
+        self._keeper.lose_run(ended)
         if not (run.finished and recorded(definition.status, run)):
-            at = self._clock().replace(microsecond=0)
-            self.notes(key).deleted_runs[run.uid] = deleted(run, definition.status.recorded_through, at)
+            self.notes(key).deleted_runs[run.uid] = ended
+
+    def _now(self) -> datetime:
+        return self._clock().replace(microsecond=0)
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None

@@ -109,7 +109,8 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
         draft.statuses[run.uid] = skipped(run, "NotFound", message, now=second(now))
     _advance_active(None, strays, jobs, set(), snapshot.observations, draft, now)
     _write_runs(None, strays, draft)
-    draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None)]
+    unarchived = snapshot.observations.unarchived
+    draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None, unarchived)]
 
 
 def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, now: datetime) -> None:
@@ -185,7 +186,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     history = definition.spec.history if definition.spec is not None else History()
     draft.prunes += [
         DeleteRun(run.name, run.uid)
-        for run in expired(runs, history, persisted, definition)
+        for run in expired(runs, history, persisted, definition, observations.unarchived)
         if not nativeruns.untied(run, snapshot.jobs)
     ]
     if resolution.next_due is not None:

@@ -331,6 +331,8 @@ class Observations:
     event_windows: Mapping[str, Windows] = field(default_factory=dict)
     """By trigger: events that have no run yet."""
     event_report: EventReport = EventReport()
+    unarchived: frozenset[str] = frozenset()
+    """UIDs of the finished runs that the archive has still to take in; none where there is no archive."""
 
 
 @dataclass(frozen=True, slots=True)

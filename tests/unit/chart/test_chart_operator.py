@@ -1,5 +1,6 @@
 """The Deployment: how the operator is run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,7 +83,10 @@ def test_pods_pass_the_restricted_level_of_pod_security(render: Render, values: 
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
-        assert all({"configMap", "emptyDir"} & volume.keys() for volume in pod.get("volumes", [])), name
+        assert all(
+            {"configMap", "emptyDir", "secret", "persistentVolumeClaim"} & volume.keys()
+            for volume in pod.get("volumes", [])
+        ), name
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -160,3 +164,51 @@ def test_without_progress_nobody_listens_and_pods_get_nothing(render: Render) ->
     assert not {"CARILLON_PROGRESS_PORT", "CARILLON_PROGRESS_URL"} & chart.environment.keys()
     assert [port["name"] for port in chart.operator["ports"]] == ["probes"]
     assert len(chart.one("NetworkPolicy")["spec"]["ingress"]) == 1
+
+
+class TestTheArchive:
+    def test_it_is_off(self, render: Render) -> None:
+        assert not any("ARCHIVE" in name for name in render().environment)
+        assert "archive" not in {volume["name"] for volume in render().pods["operator"]["volumes"]}
+
+    def test_the_url_comes_from_a_mounted_secret_and_is_nowhere_in_the_environment(self, render: Render) -> None:
+        chart = render(archive={"enabled": True, "existingSecret": "db", "keepDays": 90})
+        environment = {name: value for name, value in chart.environment.items() if "ARCHIVE" in name}
+        assert environment == {
+            "CARILLON_ARCHIVE_URL_FILE": "/etc/carillon-archive/url",
+            "CARILLON_ARCHIVE_KEEP_DAYS": "90",
+            "CARILLON_ARCHIVE_WAITING_RUNS": "5000",
+            "CARILLON_ARCHIVE_WAITING_HOURS": "72",
+        }
+        (volume,) = [each for each in chart.pods["operator"]["volumes"] if each["name"] == "archive"]
+        assert volume["secret"]["secretName"] == "db"
+        assert volume["secret"]["items"] == [{"key": "url", "path": "url"}]
+        assert chart.pods["operator"]["securityContext"]["fsGroup"] == 65532, "who runs the operator may read it"
+
+    def test_the_defaults_are_the_operators_own(self, render: Render) -> None:
+        environment = render(archive={"enabled": True, "existingSecret": "db"}).environment
+        for name in ("archive_keep_days", "archive_waiting_runs", "archive_waiting_hours"):
+            assert environment[f"CARILLON_{name.upper()}"] == str(Settings.model_fields[name].default)
+
+    def test_sqlite_has_a_volume_and_never_two_operators(self, render: Render) -> None:
+        chart = render(replicas=1, archive={"enabled": True, "sqliteClaim": "runs"})
+        assert chart.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+        assert chart.environment["CARILLON_ARCHIVE_SQLITE_FILE"] == "/var/lib/carillon/archive.sqlite"
+        mounts = {each["mountPath"]: each["name"] for each in chart.operator["volumeMounts"]}
+        volumes = {each["name"]: each for each in chart.pods["operator"]["volumes"]}
+        assert volumes[mounts["/var/lib/carillon"]]["persistentVolumeClaim"] == {"claimName": "runs"}
+
+    @pytest.mark.parametrize(
+        ("values", "field"),
+        [
+            ({"archive": {"enabled": True}}, "existingSecret"),
+            ({"archive": {"enabled": True, "sqliteClaim": "runs"}}, "replicas"),
+            (
+                {"replicas": 1, "archive": {"existingSecret": "db", "sqliteClaim": "runs"}},
+                "existingSecret",
+            ),
+            ({"archive": {"enabled": True, "existingSecret": "db", "waitingRuns": 1}}, "waitingRuns"),
+        ],
+    )
+    def test_what_cannot_work_is_refused(self, refusal: Callable[..., str], values: dict[str, Any], field: str) -> None:
+        assert field in refusal(**values)

@@ -16,7 +16,7 @@ from carillon.engine.decide import decide
 from carillon.engine.eventmatch import Own, change_of, is_own, matches, may_be_own, selected
 from carillon.engine.eventwindow import OBJECT_BYTES, Change, Windows, receive
 from carillon.engine.model import Definition, EventReport, TemplateCheck
-from carillon.engine.names import hashed_job
+from carillon.engine.names import job_names
 from carillon.engine.read import read_definition, read_run
 from carillon.engine.runstatus import status_body
 from tests.unit.engine.builders import (
@@ -131,7 +131,7 @@ class TestSelfLoops:
         definition = a_watcher(status={"history": [line]})
         own = eventruns.own_of(snapshot(definition, waiting), definition)
         for run in (waiting, pruned):
-            job = job_body(definition, run, hashed_job(run.name, run.uid))["metadata"]["name"]
+            job = job_body(definition, run, job_names(run.name, run.uid, periodic=False)[0])["metadata"]["name"]
             assert is_own(speaks_of(kind="Job", name=job, uid="not-known"), own)
             assert is_own(speaks_of(kind="Pod", name=f"{job}-x7x7x"[:63], uid="not-known"), own)
             assert is_own(speaks_of(kind="JobRun", name=run.name, uid=run.uid), own)

@@ -1,12 +1,17 @@
 """Which finished runs go: never one that nobody has recorded, never one whose due time could be named again."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.model import Definition, Run
+from carillon.engine.retention import Bound, Unarchived, given_up
 from tests.unit.engine.builders import DAY, HOURLY, a_definition, a_run, at, each, history_line, snapshot
 
 TWELVE = tuple(a_run(f"{hour:02}:00", "Succeeded", ended=f"{hour:02}:01") for hour in range(12))
@@ -122,3 +127,56 @@ def test_a_run_that_is_not_finished_stays() -> None:
 def test_a_run_that_is_being_deleted_is_left_alone() -> None:
     run = a_run("11:00", "Succeeded", ended="11:01", deleting=True)
     assert pruned(hourly(run, history={"succeeded": 0}), run) == []
+
+
+class TestTheArchive:
+    """Where there is one, pruning waits for it; within a bound."""
+
+    def test_what_it_has_not_taken_in_stays(self) -> None:
+        waiting = frozenset(run.uid for run in TWELVE[3:6])
+        plan = decide(snapshot(hourly(*TWELVE), *TWELVE, unarchived=waiting), at("12:30"))
+        assert [a.name for a in each(plan, plans.DeleteRun)] == names(*TWELVE[:3], *TWELVE[6:9])
+
+    def test_the_limits_count_what_waits_too(self) -> None:
+        """The newest are kept as history; what waits beyond them takes no place from them."""
+        plan = decide(snapshot(hourly(*TWELVE), *TWELVE, unarchived=frozenset({TWELVE[0].uid})), at("12:30"))
+        assert [a.name for a in each(plan, plans.DeleteRun)] == names(*TWELVE[1:9])
+
+    def test_runs_of_nobody_wait_too(self) -> None:
+        strays = [a_run(name=f"s{i}", phase="Skipped", ended=f"1{i}:00", owner="") for i in range(6)]
+        plan = decide(snapshot(*strays, unarchived=frozenset({strays[0].uid})), at("18:00"))
+        assert [a.name for a in each(plan, plans.DeleteRun)] == ["s1", "s2"]
+
+
+def waits(run: Run, since: str = "00:00") -> Unarchived:
+    return Unarchived(run, at(since))
+
+
+def let_go(*waiting: Unarchived, runs: int = 1000, hours: float = 72, now: str = "13:00") -> set[str]:
+    found = given_up(waiting, Bound(runs, timedelta(hours=hours)), at(now))
+    return {uid.removeprefix("uid-") for uid in found}
+
+
+class TestTheBound:
+    def test_within_it_everything_waits(self) -> None:
+        assert let_go(*map(waits, TWELVE), runs=12) == set()
+
+    def test_beyond_the_number_those_that_ended_first_go(self) -> None:
+        assert let_go(*map(waits, reversed(TWELVE)), runs=9) == set(names(*TWELVE[:3]))
+
+    def test_the_number_is_that_of_a_namespace(self) -> None:
+        elsewhere = [replace(run, namespace="other", uid=f"other-{run.uid}") for run in TWELVE]
+        assert let_go(*map(waits, [*TWELVE, *elsewhere]), runs=12) == set()
+
+    @pytest.mark.parametrize(("now", "gone"), [("11:59:59", False), ("12:00", True)])
+    def test_beyond_the_hours_counted_from_when_it_was_first_seen(self, now: str, gone: bool) -> None:
+        assert let_go(waits(TWELVE[0], since="06:00"), hours=6, now=now) == ({TWELVE[0].name} if gone else set())
+
+    @pytest.mark.parametrize(("now", "gone"), [("12:04:59", 0), ("12:05", 2)])
+    def test_a_new_leader_gives_nothing_up_before_it_knows_what_is_archived(self, now: str, gone: int) -> None:
+        assert len(let_go(*(waits(run, since="12:00") for run in TWELVE), runs=10, now=now)) == gone
+
+    @given(st.lists(st.integers(0, 11), max_size=12, unique=True), st.integers(1, 12))
+    def test_never_more_go_than_are_too_many(self, chosen: list[int], limit: int) -> None:
+        waiting = [waits(TWELVE[i]) for i in chosen]
+        assert len(let_go(*waiting, runs=limit)) == max(0, len(waiting) - limit)
