@@ -9,9 +9,9 @@ from rich.text import Text
 from carillon.api.base import rfc3339
 from carillon.cli.cluster import Place, connected, world_of
 from carillon.cli.moments import Moment, moment_of
-from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import Problem, run
-from carillon.cli.screen import print_json, say, screen
+from carillon.cli.screen import print_data, say, screen
 from carillon.engine.explain import Explanation, Nearest, explain
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, Key
@@ -24,17 +24,16 @@ GOOD = (Verdict.RAN, Verdict.ACTIVE, Verdict.WILL_RUN, Verdict.STARTING)
 BAD = (Verdict.MISSING, Verdict.UNHANDLED, Verdict.INVALID)
 
 
+@placed()
 def explain_command(
     context: typer.Context,
+    place: Place,
     name: Annotated[str, typer.Argument(help="The ScheduledJob.")],
     at: Annotated[
         str,
         typer.Option("--at", metavar="TIME", help="RFC 3339; or HH:MM or YYYY-MM-DD HH:MM in the trigger's time zone."),
     ],
     output: OutputFormat = Output.TABLE,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
 ) -> None:
     """Say why a run did or did not happen at a time, or what would happen then.
 
@@ -43,7 +42,6 @@ def explain_command(
     world = world_of(context)
 
     async def work() -> None:
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere=False)
         key = Key(place.namespace or "", name)
         now = world.now()
         async with connected(world, place) as cluster:
@@ -53,8 +51,8 @@ def explain_command(
             raise Problem(f"{key} cannot be scheduled, so nothing is due: {definition.invalid}")
         moment = moment_of(at, common_zone(outlooks(definition, now)), now, "--at")
         found = explain(definition, runs, moment.instant, now)
-        if output is Output.JSON:
-            print_json(_json(definition, found, moment))
+        if output is not Output.TABLE:
+            print_data(_json(definition, found, moment), output)
         else:
             _print(definition, found, moment, now)
 

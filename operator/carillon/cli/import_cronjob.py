@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -19,11 +19,11 @@ import yaml
 from carillon.api.base import rfc3339
 from carillon.cli.cluster import Api, Place, connected, world_of
 from carillon.cli.exit_codes import Exit
-from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace
+from carillon.cli.options import placed
 from carillon.cli.problems import explained, run, usage
 from carillon.engine import importing
 from carillon.kube.errors import ApiError, Unreachable
-from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CRON_JOBS, SCHEDULED_JOBS
 
 app = typer.Typer(help="Bring what other schedulers run to Carillon.", no_args_is_help=True)
 
@@ -38,37 +38,16 @@ class Output(StrEnum):
     REPORT = "report"
 
 
-class Writer(Api, Protocol):
-    """What a change-over needs of `kube.client.Client`."""
-
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
-    ) -> Object:
-        """Create an object, or only ask whether it would be."""
-        ...
-
-    async def merge_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Object,
-        *,
-        subresource: str = "",
-        dry_run: bool = False,
-    ) -> Object:
-        """Change an object, or only ask whether it would be."""
-        ...
-
-
 @app.callback()
 def _import() -> None:
     """Bring what other schedulers run to Carillon."""
 
 
 @app.command()
+@placed(everywhere=True)
 def cronjob(
     context: typer.Context,
+    place: Place,
     name: Annotated[str | None, typer.Argument(help="Name of the CronJob; or use --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All CronJobs of the namespace.")] = False,
     output: Annotated[
@@ -80,10 +59,6 @@ def cronjob(
     give_back: Annotated[
         bool, typer.Option("--give-back", help="Disable the ScheduledJob and resume the CronJob.")
     ] = False,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
-    everywhere: AllNamespaces = False,
 ) -> None:
     """Print ScheduledJobs that do what CronJobs do, and say what is equal and what changes.
 
@@ -94,11 +69,10 @@ def cronjob(
     async def work() -> int:
         if (name is None) != every:
             raise usage("write the name of a CronJob, or --all")
-        if name is not None and everywhere:
+        if name is not None and place.namespace is None:
             raise usage(f"{name} and --all-namespaces: name the namespace with -n, or use --all")
         if take_over and give_back:
             raise usage("--take-over and --give-back are opposites: write one of them")
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
         async with connected(world, place) as cluster:
             if name is not None:
                 found = [await cluster.get(CRON_JOBS, place.namespace or "", name)]
@@ -115,7 +89,7 @@ def cronjob(
             problems = 0
             for raw in found:
                 try:
-                    await act(cast(Writer, cluster.api), raw, world.now)
+                    await act(cluster.api, raw, world.now)
                 except (_Refused, ApiError, Unreachable) as problem:
                     _say(f"CronJob {_name(raw)}: {problem}")
                     problems += 1
@@ -147,7 +121,7 @@ def _report(raw: Object, imported: importing.Imported) -> None:
             _say(f"  {word + ':':8} {line}")
 
 
-async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
+async def _take_over(client: Api, raw: Object, _clock: Clock) -> None:
     """Suspend the CronJob, then have the ScheduledJob count from now on."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     imported = importing.import_cron_job(raw)
@@ -182,7 +156,7 @@ async def _take_over(client: Writer, raw: Object, _clock: Clock) -> None:
     _say(f"CronJob {_name(raw)}: taken over; it is suspended, and {after}")
 
 
-async def _try_out(client: Writer, raw: Object, imported: importing.Imported, there: Object | None) -> None:
+async def _try_out(client: Api, raw: Object, imported: importing.Imported, there: Object | None) -> None:
     """Ask the API server for the ScheduledJob that would be made; one that is there from before has to be the same."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     # Where the name is taken, one of another name shows what the API server makes of the fields: it adds defaults.
@@ -203,7 +177,7 @@ async def _try_out(client: Writer, raw: Object, imported: importing.Imported, th
         )
 
 
-async def _give_back(client: Writer, raw: Object, clock: Clock) -> None:
+async def _give_back(client: Api, raw: Object, clock: Clock) -> None:
     """Suspend the ScheduledJob, then resume the CronJob, which must not start what has been run meanwhile."""
     namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
     scheduled_job = await _find(client, namespace, name)
@@ -273,7 +247,7 @@ def _patch(namespace: str, name: str, spec: Object) -> str:
     return f"kubectl -n {namespace} patch sj {name} --type merge -p '{json.dumps({'spec': spec})}'"
 
 
-async def _find(client: Writer, namespace: str, name: str) -> Object | None:
+async def _find(client: Api, namespace: str, name: str) -> Object | None:
     try:
         return await client.get(SCHEDULED_JOBS, namespace, name)
     except ApiError as error:

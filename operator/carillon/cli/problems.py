@@ -17,6 +17,7 @@ Value = TypeVar("Value")
 _RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource')
 _ROLES = {
     ("jobruns", "create"): "run",
+    ("jobruns", "patch"): "run",
     ("jobruns", "delete"): "admin",
     ("jobruns", "deletecollection"): "admin",
     ("scheduledjobs", "administer"): "administer",
@@ -51,7 +52,7 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         raise stop(problem) from None
     except KeyboardInterrupt:
         typer.echo("carillon: interrupted", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def explained(
@@ -72,7 +73,7 @@ def explained(
             f"the API server knows no {resource.plural}.{resource.group}: is Carillon installed in this cluster?"
         )
     subject = f"{resource.kind} {name}" if name else resource.plural
-    if error.invalid:
+    if error.invalid or error.status == 400:
         return Problem(f"{verb} {subject} {where}: refused: {error.message}", Exit.REFUSED)
     code = Exit.UNREACHABLE if error.server_error or error.throttled else Exit.FAILED
     return Problem(f"{verb} {subject} {where}: {error}", code)
@@ -82,6 +83,7 @@ def _forbidden(error: ApiError, verb: str, resource: Resource, where: str, names
     found = _RBAC.search(error.message)
     if found is None:
         return f"refused: {error.message}"  # an admission policy or a quota, in its own words
+    verb = found["verb"]  # whoever follows a collection asks for two
     role = _ROLES.get((resource.plural, verb), "view" if verb in _LOOKING else "edit")
     # Kubernetes' own kinds are in its own roles.
     ask = f"ask for the role carillon-{role}" if resource.group == GROUP else f"ask for the built-in role {role}"

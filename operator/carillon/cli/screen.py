@@ -3,17 +3,23 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.cells import cell_len
+import yaml
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
+
+from carillon.cli.options import ObjectOutput, Output
 
 _UNBOUNDED = 10_000
 """Columns of a pipe: what reads it wants whole lines."""
 _GAP = "  "
+PROGRESS_FROM = 20
+"""Things to do; fewer are done in a moment."""
 
 
 def screen(*, err: bool = False) -> Console:
@@ -36,9 +42,25 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def print_json(value: object) -> None:
-    """Print JSON on stdout, and nothing else."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal's stderr how far it is; hands out what to tell how many more are done."""
+    console = screen(err=True)
+    if total < PROGRESS_FROM or not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def print_data(value: object, output: Output | ObjectOutput) -> None:
+    """Print JSON or YAML on stdout, and nothing else."""
+    if output.value == Output.YAML.value:
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000))
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def say(console: Console, text: str | Text, style: str = "", *, indent: int = 0) -> None:
@@ -57,8 +79,8 @@ class Column:
 
     title: str
     style: str = ""
-    flexible: bool = False
-    """Whether it may be cut where the screen is narrow."""
+    flexible: int = 0
+    """Where the screen is narrow, columns are cut: the highest first, 0 never."""
     dispensable: int = 0
     """Where the screen is too narrow, columns are left out: the highest first, 0 never."""
 
@@ -100,7 +122,7 @@ class Table:
             if not shown or not self.columns[spare].dispensable:
                 break
             shown.remove(spare)
-        for place in shown:
+        for place in sorted(shown, key=lambda place: -self.columns[place].flexible):
             over = _total(widths, shown) - console.width
             if over > 0 and self.columns[place].flexible:
                 widths[place] = max(cell_len(self.columns[place].title), 8, widths[place] - over)
@@ -119,7 +141,7 @@ def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    return text if cell_len(text) <= width else text[: width - 1] + "…"
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def _line(cells: Sequence[Text], widths: Sequence[int], shown: Sequence[int]) -> Text:

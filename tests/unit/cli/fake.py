@@ -8,7 +8,7 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from carillon.api.base import API_VERSION
-from carillon.cli.cluster import Api, World
+from carillon.cli.cluster import Api, Place, World
 from carillon.cli.main import app
 from carillon.engine.read import read_definition
 from carillon.kube.errors import ApiError
@@ -80,8 +80,8 @@ class FakeApi:
     def invoke(self, *arguments: str, columns: int = 80, stdin: str | None = None) -> Result:
         """Run a command against this cluster."""
 
-        async def connect(kubeconfig: str | None, context: str | None) -> Api:
-            del kubeconfig, context
+        async def connect(place: Place) -> Api:
+            self.place = place
             return self
 
         environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
