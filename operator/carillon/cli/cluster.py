@@ -3,7 +3,9 @@
 Nothing is imported from `kube` but errors and names until a command connects: help and completion must be quick.
 """
 
+import logging
 import random
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -91,14 +93,15 @@ class Api(Protocol):
         """Delete this very object."""
         ...
 
-    async def pod_log(
-        self, namespace: str, pod: str, *, container: str, tail_lines: int, limit_bytes: int, previous: bool = False
-    ) -> str:
-        """Read the end of a container's log."""
-        ...
-
-    def follow_log(
-        self, namespace: str, pod: str, *, container: str, since: str = "", tail_lines: int | None = None
+    def log_lines(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool = True,
+        since: str = "",
+        tail_lines: int | None = None,
     ) -> AsyncGenerator[str, None]:
         """Yield the lines of a container's log, each with its time before it."""
         ...
@@ -109,8 +112,15 @@ class Api(Protocol):
 
 
 async def _connect(place: "Place") -> Api:
+    import structlog
+
     from carillon.kube.client import Client
     from carillon.kube.transport import Impersonation
+
+    if not structlog.is_configured():
+        # What happens commands tell in their own words, and stdout is theirs.
+        errors_only = structlog.make_filtering_bound_logger(logging.ERROR)
+        structlog.configure(wrapper_class=errors_only, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     somebody = Impersonation(place.user, place.groups) if place.user else None
     return await Client.connect(kubeconfig=place.kubeconfig, context=place.context, impersonation=somebody)

@@ -28,9 +28,14 @@ _LOOKING = ("get", "list", "watch")
 class Problem(Exception):  # noqa: N818
     """The command ends here; the message is for the person who typed it."""
 
-    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+    def __init__(self, message: str, code: int = Exit.FAILED) -> None:
         super().__init__(message)
         self.code = code
+        """One of Exit; or that of a task, passed on."""
+
+
+class Told(Problem):
+    """A problem of which everything has been said already."""
 
 
 def usage(message: str) -> Problem:
@@ -40,7 +45,8 @@ def usage(message: str) -> Problem:
 
 def stop(problem: Problem) -> typer.Exit:
     """Say what is wrong on stderr, and make the exit to raise."""
-    typer.echo(f"carillon: {problem}", err=True)
+    if not isinstance(problem, Told):
+        typer.echo(f"carillon: {problem}", err=True)
     return typer.Exit(problem.code)
 
 

@@ -270,8 +270,15 @@ class Client:
         payload = await self._exchange.fetch("get", "pods/log", "GET", path, query, headers={"Accept": "*/*"})
         return payload.decode(errors="replace")
 
-    async def follow_log(
-        self, namespace: str, pod: str, *, container: str, since: str = "", tail_lines: int | None = None
+    async def log_lines(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool = True,
+        since: str = "",
+        tail_lines: int | None = None,
     ) -> AsyncGenerator[str, None]:
         """Yield the lines of a container's log as they come, each with its time before it, until the container ends.
 
@@ -279,13 +286,14 @@ class Client:
             namespace: of the pod.
             pod: its name.
             container: one of its containers; ApiError (400) while it has not started.
+            follow: whether to wait for lines to come; otherwise those that are there are all.
             since: RFC 3339; the server knows whole seconds only, so that lines of that second come again.
             tail_lines: begin so many lines before the end.
 
         Close the generator (`contextlib.aclosing`) when leaving early. A container may be silent for hours: no silence
         ends the stream.
         """
-        query = {"container": container, "follow": "true", "timestamps": "true"}
+        query = {"container": container, "follow": "true" if follow else "false", "timestamps": "true"}
         if since:
             query["sinceTime"] = since
         if tail_lines is not None:
