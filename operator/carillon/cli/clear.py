@@ -38,7 +38,7 @@ def clear_command(
     place: Place,
     filters: Filters,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="ScheduledJobs.", autocompletion=completion.jobs)
+        list[str] | None, typer.Argument(metavar="NAME", help="ScheduledJobs.", autocompletion=completion.jobs)
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Those that failed, were stopped or refused.")] = False,
     succeeded: Annotated[bool, typer.Option("--succeeded", help="Those that succeeded.")] = False,

@@ -19,7 +19,7 @@ from carillon.kube.resources import JOB_RUNS
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="NAME...",
+        metavar="NAME",
         help="JobRuns, or ScheduledJobs, of which all active runs are meant.",
         autocompletion=completion.runs_and_jobs,
     ),

@@ -217,8 +217,8 @@ def _conditions(job: SeenJob) -> None:
     console = screen()
     console.print()
     console.print("Conditions", style="bold")
-    table = Table((Column("TYPE"), Column("STATUS"), Column("REASON", style="dim"), Column("MESSAGE", flexible=1)))
+    table = Table((Column("TYPE"), Column("STATUS"), Column("REASON", style="dim")))
     for found in conditions:
-        message = " ".join(str(found.get("message", "")).split())
-        table.add(found.get("type", ""), found.get("status", ""), found.get("reason", ""), message)
+        table.add(found.get("type", ""), found.get("status", ""), found.get("reason", ""))
+        table.remark(f"  └ {' '.join(str(found.get('message', '')).split())}")
     table.draw(console)

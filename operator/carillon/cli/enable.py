@@ -17,7 +17,7 @@ from carillon.cli.selection import Filters, chosen_jobs, filtering
 from carillon.kube.resources import SCHEDULED_JOBS
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME...", help="ScheduledJobs.", autocompletion=completion.jobs)
+    list[str] | None, typer.Argument(metavar="NAME", help="ScheduledJobs.", autocompletion=completion.jobs)
 ]
 
 

@@ -22,7 +22,7 @@ def get_command(
     place: Place,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="ScheduledJobs or JobRuns.", autocompletion=completion.runs_and_jobs),
+        typer.Argument(metavar="NAME", help="ScheduledJobs or JobRuns.", autocompletion=completion.runs_and_jobs),
     ],
     output: ObjectFormat = ObjectOutput.TABLE,
 ) -> None:

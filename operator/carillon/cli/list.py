@@ -20,10 +20,10 @@ STYLES = {"Invalid": "red", "Failed": "red", "Overdue": "red", "Running": "cyan"
 
 COLUMNS = (
     Column("NAMESPACE", flexible=1),
-    Column("NAME", flexible=1),
+    Column("NAME", flexible=1, comfort=24),
     Column("TRIGGER", style="dim"),
-    Column("LABEL", flexible=3),
-    Column("OWNER", flexible=2),
+    Column("LABEL", flexible=3, comfort=14),
+    Column("OWNER", flexible=2, comfort=14),
     Column("LAST EXECUTION", room=20),
     Column("STATUS", styles=STYLES, room=9),
     Column("NEXT", style="cyan", dispensable=1, room=20),

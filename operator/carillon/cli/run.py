@@ -57,7 +57,7 @@ def run_command(
     place: Place,
     filters: Filters,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="ScheduledJobs.", autocompletion=completion.jobs)
+        list[str] | None, typer.Argument(metavar="NAME", help="ScheduledJobs.", autocompletion=completion.jobs)
     ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter. May be repeated.")

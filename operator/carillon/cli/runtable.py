@@ -17,12 +17,12 @@ COLUMNS = (
     Column("NAMESPACE", flexible=1),
     Column("JOB", flexible=1),
     Column("RUN", flexible=2),
-    Column("TRIGGER", style="dim", flexible=3, dispensable=2),
+    Column("TRIGGER", style="dim", flexible=3, dispensable=3),
     Column("STARTED"),
-    Column("TOOK"),
+    Column("TOOK", dispensable=1),
     Column("STATUS", styles=STYLES),
     Column("EXIT"),
-    Column("REASON", style="dim", flexible=4, dispensable=1),
+    Column("REASON", style="dim", flexible=4, dispensable=2),
 )
 
 

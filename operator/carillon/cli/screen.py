@@ -94,6 +94,8 @@ class Column:
     """How wide it has to be for rows to come, of a table that goes on."""
     styles: Mapping[str, str] = field(default_factory=dict)
     """Styles of cells that say these very words."""
+    comfort: int = 0
+    """Columns are left out before this one is cut to less; 0: before it is cut at all."""
     dispensable: int = 0
     """Where the screen is too narrow, columns are left out: the highest first, 0 never."""
 
@@ -140,15 +142,21 @@ class Table:
             for place, column in enumerate(self.columns)
             if column.title in self.keep or (room and column.room) or any(row[place] for row in rows)
         ]
-        while _total(widths, shown) > console.width:
+        snug = [min(w, column.comfort or w) for w, column in zip(widths, self.columns, strict=True)]
+        while _total(snug, shown) > console.width:
             spare = max(shown, key=lambda place: self.columns[place].dispensable, default=0)
             if not shown or not self.columns[spare].dispensable:
                 break
             shown.remove(spare)
-        for place in sorted(shown, key=lambda place: -self.columns[place].flexible):
-            over = _total(widths, shown) - console.width
-            if over > 0 and self.columns[place].flexible:
-                widths[place] = max(cell_len(self.columns[place].title), 8, widths[place] - over)
+        order = sorted(
+            filter(lambda place: self.columns[place].flexible, shown), key=lambda p: -self.columns[p].flexible
+        )
+        shortest = [max(cell_len(column.title), 8) for column in self.columns]
+        for least in ([max(pair) for pair in zip(snug, shortest, strict=True)], shortest):
+            for place in order:
+                over = _total(widths, shown) - console.width
+                if over > 0:
+                    widths[place] = max(least[place], widths[place] - over)
         return Layout(tuple(shown), tuple(widths))
 
     def draw(self, console: Console, going_on: "Layout | None" = None) -> None:

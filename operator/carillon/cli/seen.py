@@ -87,6 +87,7 @@ def seen_run(raw: Object) -> SeenRun:
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     trigger = spec.get("trigger") or {}
     kind = trigger.get("type") or "Manual"
+    finished = status.get("phase") in _FINISHED
     codes = [step.get("exitCode") for step in status.get("steps") or () if step.get("exitCode") is not None]
     return SeenRun(
         namespace=metadata["namespace"],
@@ -97,7 +98,7 @@ def seen_run(raw: Object) -> SeenRun:
         phase=status.get("phase") or Phase.SCHEDULED.value,
         reason=status.get("reason") or "",
         message=status.get("message") or "",
-        exit_code=next((code for code in codes if code), codes[0] if codes else None),
+        exit_code=next((code for code in codes if code), codes[0] if codes else None) if finished else None,
         due=_instant(spec.get("scheduledTime")),
         created=_instant(metadata.get("creationTimestamp")),
         started=_instant(status.get("startTime")),

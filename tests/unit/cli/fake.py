@@ -1,6 +1,7 @@
 """A cluster of plain objects for the commands, at a time that stands still."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from carillon.cli.cluster import Api, Place, World
 from carillon.cli.main import app
 from carillon.engine.read import read_definition
 from carillon.kube.errors import ApiError
-from carillon.kube.resources import Resource
+from carillon.kube.resources import PODS, SELF_SUBJECT_REVIEWS, Resource
 
 Object = dict[str, Any]
 
@@ -32,7 +33,18 @@ class FakeApi:
     created: list[Object] = field(default_factory=list)
     closed: bool = False
     before_create: Callable[[Object], None] | None = None
+    before_delete: Callable[[str], None] | None = None
     now: datetime = NOW
+    user: str = "carol"
+    patched: list[tuple[str, str, Object, bool]] = field(default_factory=list)
+    """Plural, name, patch, and whether it was strict."""
+    deleted: list[str] = field(default_factory=list)
+    happens: dict[str, list[Object]] = field(default_factory=dict)
+    """By plural: what a watch tells, one object after the other; None: deleted."""
+    logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """By pod and container: its lines."""
+    place: Place | None = None
+    """Where the last command looked."""
 
     def add(self, plural: str, body: Object) -> None:
         self.objects[plural, body["metadata"]["namespace"], body["metadata"]["name"]] = body
@@ -55,14 +67,97 @@ class FakeApi:
         return found
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, label_selector: str = "", field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 500,
+        pages: int | None = None,
     ) -> tuple[list[Object], str]:
         self._allow("list", resource, namespace)
-        found = self.objects.items()
-        return [o for (plural, ns, _), o in found if plural == resource.plural and namespace in (None, ns)], "1"
+        found = [
+            o for (plural, ns, _), o in self.objects.items() if plural == resource.plural and namespace in (None, ns)
+        ]
+        return [o for o in found if _selected(o, label_selector, field_selector)], "1"
 
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+        silence_seconds: float | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        self._allow("watch", resource, namespace)
+        for number, item in enumerate(self.happens.pop(resource.plural, ())):
+            await asyncio.sleep(0.01)
+            kind = "DELETED" if item["metadata"].get("deletionTimestamp") else "MODIFIED"
+            yield kind, {**item, "metadata": {**item["metadata"], "resourceVersion": str(100 + number)}}
+        await asyncio.sleep(3600)
+
+    async def log_lines(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool = True,
+        since: str = "",
+        tail_lines: int | None = None,
+    ) -> AsyncGenerator[str, None]:
+        self._allow("get", PODS, namespace)
+        if (pod, container) not in self.logs:
+            raise ApiError(404, "NotFound", f'pods "{pod}" not found')
+        lines = self.logs[pod, container]
+        for number, line in enumerate(lines if tail_lines is None else lines[len(lines) - tail_lines :]):
+            yield f"2026-11-22T17:00:{number:02}.5Z {line}"
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+        strict: bool = False,
+    ) -> Object:
+        self._allow("patch", resource, namespace)
+        found = self.objects[resource.plural, namespace or "", name]
+        if (body["metadata"].get("uid") or found["metadata"]["uid"]) != found["metadata"]["uid"]:
+            raise ApiError(409, "Conflict", "the UID in the precondition does not match")
+        self.patched.append((resource.plural, name, body, strict))
+        self.objects[resource.plural, namespace or "", name] = _merged(found, body)
+        return self.objects[resource.plural, namespace or "", name]
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str, resource_version: str | None = None
+    ) -> None:
+        self._allow("delete", resource, namespace)
+        if self.before_delete is not None:
+            self.before_delete(name)
+        found = self.objects.get((resource.plural, namespace or "", name))
+        if found is None or found["metadata"]["uid"] != uid:
+            return
+        if resource_version not in (None, found["metadata"]["resourceVersion"]):
+            raise ApiError(409, "Conflict", "the ResourceVersion in the precondition does not match")
+        del self.objects[resource.plural, namespace or "", name]
+        self.deleted.append(name)
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
+    ) -> Object:
         self._allow("create", resource, namespace)
+        if resource is SELF_SUBJECT_REVIEWS:
+            return {**body, "status": {"userInfo": {"username": self.user}}}
         if self.before_create is not None:
             self.before_create(body)
         key = (resource.plural, namespace or "", body["metadata"]["name"])
@@ -85,8 +180,24 @@ class FakeApi:
             return self
 
         environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
-        world = World(connect=connect, now=lambda: self.now)
+        world = World(connect=connect, now=lambda: self.now, random_name=lambda base: f"{base}-x7k2p")
         return CliRunner().invoke(app, list(arguments), obj=world, env=environment, input=stdin)
+
+
+def _selected(raw: Object, labels: str, fields: str) -> bool:
+    """Whether equality selectors hold of an object."""
+    metadata = raw["metadata"]
+    pairs = [pair.split("=") for pair in labels.split(",") if pair]
+    named = fields.removeprefix("metadata.name=")
+    return all((metadata.get("labels") or {}).get(k) == v for k, v in pairs) and named in ("", metadata["name"])
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = {k: v for k, v in (old if isinstance(old, dict) else {}).items() if k not in patch}
+    return kept | {k: _merged((old or {}).get(k), v) for k, v in patch.items() if v is not None}
 
 
 def definition(
