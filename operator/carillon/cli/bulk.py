@@ -42,7 +42,7 @@ class Deed(Generic[Item]):
     noun: str
     """`ScheduledJob`."""
     act: Callable[[Item], Awaitable[str]]
-    """Does it to one, and says what came of it in a word or two: `disabled`, `already disabled`. Raises Problem."""
+    """Does it to one, and says what came of it: `disabled`, `already disabled`, `started: NAME`. Raises Problem."""
     would: Callable[[Item], str]
     """Says the same of what would come of it."""
 
@@ -76,7 +76,7 @@ async def carry_out(
         _print(outcomes, output)
         _remark(f"Dry run: nothing was done to {counted(len(items), deed.noun)}.")
         return outcomes
-    _agree(deed, items, yes)
+    agree(deed, items, yes=yes)
     outcomes = []
     with progress(f"{deed.verb} {deed.noun}s", len(items)) as advance:
         for start in range(0, len(items), AT_ONCE):
@@ -103,10 +103,11 @@ def _outcome(item: SeenJob | SeenRun, result: str, problem: Problem | None = Non
     return Outcome(JOB_RUNS.kind, item.namespace, item.name, result, problem)
 
 
-def _agree(deed: Deed[Item], items: Sequence[Item], yes: bool) -> None:
+def agree(deed: Deed[Item], items: Sequence[SeenJob | SeenRun], *, yes: bool) -> None:
+    """Ask, where they are many. Raises Problem unless somebody agrees."""
     if yes or len(items) <= MANY:
         return
-    number = counted(len(items), deed.noun)
+    number = counted(len(items), _outcome(items[0], "").kind)
     if not sys.stdin.isatty():
         raise Problem(
             f"{number}: more than {MANY} take --yes where nobody can be asked; nothing was done. --dry-run lists them",
@@ -137,7 +138,7 @@ def _print(outcomes: Sequence[Outcome], output: ObjectOutput) -> None:
 
 
 def _raise_what_failed(deed: Deed[Item], outcomes: Sequence[Outcome], total: int) -> None:
-    tally = Counter(outcome.result for outcome in outcomes)
+    tally = Counter(outcome.result.partition(":")[0] for outcome in outcomes)
     not_tried = total - len(outcomes)
     parts = [f"{number:,} {result}" for result, number in tally.items()]
     summary = f"{counted(total, deed.noun)}: {', '.join(parts)}{f', {not_tried:,} not tried' if not_tried else ''}."

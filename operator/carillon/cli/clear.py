@@ -14,7 +14,7 @@ from carillon.api.base import rfc3339
 from carillon.api.jobrun import Phase
 from carillon.api.keys import HISTORY_CLEARED_ANNOTATION
 from carillon.cli import completion
-from carillon.cli.bulk import Deed, DryRun, Yes, carry_out
+from carillon.cli.bulk import Deed, DryRun, Yes, agree, carry_out
 from carillon.cli.cluster import Cluster, Place, connected, world_of
 from carillon.cli.moments import duration_of
 from carillon.cli.options import ObjectFormat, ObjectOutput, placed
@@ -65,11 +65,16 @@ def clear_command(
             ours = [each for each in await list_runs(cluster, place) if Key(each.namespace, each.job) in keys]
             runs = [each for each in ours if _is_meant(each, failed, succeeded, through)]
             deed: Deed[SeenRun] = Deed("clear", "JobRun", lambda each: _delete(cluster, each), lambda _: "deleted")
-            if runs:
-                await carry_out(deed, runs, yes=yes, dry_run=dry_run, output=output)
             lines = _lines(jobs, through) if not (failed or succeeded) else {}
-            if lines and not dry_run:
-                await _empty(cluster, [job for job in jobs if job.key in lines], runs, lines)
+            with_lines = [job for job in jobs if job.key in lines]
+            if not dry_run:
+                agree(deed, runs if len(runs) >= len(with_lines) else with_lines, yes=yes)
+            if runs:
+                await carry_out(deed, runs, yes=True, dry_run=dry_run, output=output)
+            if lines and dry_run:
+                say(screen(err=True), f"{counted(sum(lines.values()), 'line')} of status.history would be cleared.")
+            elif lines:
+                await _empty(cluster, with_lines, runs, lines, through)
         active = sum(not each.finished for each in ours)
         if not runs and not lines:
             typer.echo("There is nothing to clear.", err=True)
@@ -110,7 +115,7 @@ def _lines(jobs: Sequence[SeenJob], through: datetime | None) -> dict[Key, int]:
     """How many lines of status.history there are to clear."""
     found = {
         job.key: sum(
-            line.moment is not None and (through is None or line.moment <= through) and not _is_cleared(job, line)
+            line.ended is not None and (through is None or line.ended <= through) and not _is_cleared(job, line)
             for line in job.lines()
         )
         for job in jobs
@@ -120,16 +125,23 @@ def _lines(jobs: Sequence[SeenJob], through: datetime | None) -> dict[Key, int]:
 
 def _is_cleared(job: SeenJob, line: SeenRun) -> bool:
     mark = (job.raw["metadata"].get("annotations") or {}).get(HISTORY_CLEARED_ANNOTATION, "")
-    return bool(mark) and line.moment is not None and rfc3339(line.moment) <= mark
+    return bool(mark) and line.ended is not None and rfc3339(line.ended) <= mark
 
 
-async def _empty(cluster: Cluster, jobs: Sequence[SeenJob], runs: Sequence[SeenRun], lines: dict[Key, int]) -> None:
+async def _empty(
+    cluster: Cluster,
+    jobs: Sequence[SeenJob],
+    runs: Sequence[SeenRun],
+    lines: dict[Key, int],
+    through: datetime | None,
+) -> None:
     """Tell the operator through when lines are cleared: through the newest that was seen, whatever the clock says."""
     emptied = 0
     refused: Problem | None = None
     for job in jobs:
-        ends = [each.moment for each in (*job.lines(), *runs) if Key(each.namespace, each.job) == job.key]
-        mark = rfc3339(max(end for end in ends if end is not None))
+        ours = (each for each in (*job.lines(), *runs) if Key(each.namespace, each.job) == job.key)
+        ends = [each.ended for each in ours if each.ended is not None and (through is None or each.ended <= through)]
+        mark = rfc3339(max(ends))
         try:
             patch = {"metadata": {"annotations": {HISTORY_CLEARED_ANNOTATION: mark}}}
             await cluster.patch(SCHEDULED_JOBS, job.raw, patch)

@@ -15,7 +15,7 @@ from carillon.cli.selection import list_runs
 from carillon.cli.tail import Tail, started, why_not_started
 from carillon.cli.targets import find_target
 from carillon.cli.wait import wait_for
-from carillon.engine.words import counted
+from carillon.engine.words import counted, listed
 from carillon.kube.resources import PODS
 
 
@@ -57,6 +57,7 @@ def logs_command(
                 _say(f"{each.name}: {each.phase}{f' ({each.reason})' if each.reason else ''}")
                 return
             pods = await _pods(cluster, each)
+            _check_container(container, pods)
             await _print(pods, each, tail, attempt)
             if not tail.lines:
                 _last_words(each, pods)
@@ -76,6 +77,13 @@ async def _run_of(cluster: Cluster, place: Place, name: str) -> SeenRun:
     newest = max(begun, key=lambda each: (str(each.started or each.moment), each.name))
     _say(f"the newest run: {newest.name}, {newest.phase}")
     return newest
+
+
+def _check_container(container: str, pods: Sequence[Object]) -> None:
+    fields = ("initContainers", "containers")
+    there = [found["name"] for pod in pods for field in fields for found in pod["spec"].get(field) or ()]
+    if container and there and container not in there:
+        raise Problem(f"there is no container {container}: there is {listed(list(dict.fromkeys(there)))}")
 
 
 async def _pods(cluster: Cluster, each: SeenRun) -> list[Object]:

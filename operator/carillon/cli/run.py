@@ -96,9 +96,9 @@ def run_command(
             async def act(job: SeenJob) -> str:
                 _check(job, parameters, force, world.now())
                 body = _body(world, job, parameters, force, myself, name)
-                return f"runs: {(await _create(cluster, world, body, renamed=not name)).name}"
+                return f"started: {(await _create(cluster, world, body, renamed=not name)).name}"
 
-            deed: Deed[SeenJob] = Deed("run", "ScheduledJob", act, lambda _: "would run")
+            deed: Deed[SeenJob] = Deed("run", "ScheduledJob", act, lambda _: "started")
             await carry_out(deed, jobs, yes=yes, dry_run=dry_run, output=output)
 
     run_work(work())

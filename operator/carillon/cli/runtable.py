@@ -18,7 +18,7 @@ COLUMNS = (
     Column("JOB", flexible=1),
     Column("RUN", flexible=2),
     Column("TRIGGER", style="dim", flexible=3, dispensable=3),
-    Column("STARTED"),
+    Column("WHEN"),
     Column("TOOK", dispensable=1),
     Column("STATUS", styles=STYLES),
     Column("EXIT"),
@@ -38,14 +38,14 @@ def runs_table(
         jobs: whether to say of which ScheduledJob they are.
         words: whether the last words of those that failed stand below them.
     """
-    table = Table(COLUMNS, keep=("RUN", "STARTED", "TOOK", "STATUS"))
+    table = Table(COLUMNS, keep=("RUN", "WHEN", "STATUS"))
     for run in runs:
         table.add(
             run.namespace if namespaces else "",
             run.job if jobs else "",
             run.name,
             run.trigger,
-            clock(run.started, day=False) if run.started else "",
+            clock(when, day=False) if (when := run.started or run.moment) else "",
             took(run, now),
             run.phase,
             "" if run.exit_code is None else str(run.exit_code),

@@ -148,12 +148,10 @@ class Table:
             if not shown or not self.columns[spare].dispensable:
                 break
             shown.remove(spare)
-        order = sorted(
-            filter(lambda place: self.columns[place].flexible, shown), key=lambda p: -self.columns[p].flexible
-        )
+        flexible = [place for place in shown if self.columns[place].flexible]
         shortest = [max(cell_len(column.title), 8) for column in self.columns]
         for least in ([max(pair) for pair in zip(snug, shortest, strict=True)], shortest):
-            for place in order:
+            for place in sorted(flexible, key=lambda place: -self.columns[place].flexible):
                 over = _total(widths, shown) - console.width
                 if over > 0:
                     widths[place] = max(least[place], widths[place] - over)

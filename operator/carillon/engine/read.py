@@ -76,9 +76,19 @@ def read_definition(raw: Object, calendars: Mapping[str, Calendar] = NO_CALENDAR
         triggers=(),
         invalid=invalid,
         status=status,
+        history_cleared=_history_cleared(metadata),
         unreadable_status=unreadable_status,
     )
     return plan(definition, calendars)
+
+
+def _history_cleared(metadata: Object) -> datetime | None:
+    text = (metadata.get("annotations") or {}).get(keys.HISTORY_CLEARED_ANNOTATION, "")
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo is not None else None
 
 
 def read_calendar(raw: Object) -> Calendar:

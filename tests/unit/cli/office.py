@@ -49,6 +49,7 @@ def pod(name: str, run_name: str, *, code: int | None = 0, waiting: str = "", cr
             "creationTimestamp": f"2026-11-22T{created}Z",
             "labels": {"carillon.dev/run-uid": f"uid-{run_name}"},
         },
+        "spec": {"containers": [{"name": "main"}]},
         "status": {"containerStatuses": [{"name": "main", "restartCount": 0, "state": state}]},
     }
 
@@ -71,6 +72,9 @@ def office() -> FakeApi:
     )
     for name in ("2x8vq", "9kfzt"):
         api.logs[f"nightly-database-dump-1795311000-{name}", "main"] = WORDS.splitlines()
+    # The container of this one is gone from its node; the record has its last words.
+    api.add("jobruns", run("report-7", "report", "Failed", reason="OOMKilled", message="counting 2026-11\nKilled"))
+    api.add("pods", pod("report-7-lost", "report-7", code=137))
     api.add("pods", pod("compress-folder-k4d9w-hq5zl", "compress-folder-k4d9w", code=None))
     api.logs["compress-folder-k4d9w-hq5zl", "main"] = ["65540 kB in", "192 kB out: reports.tar.gz"]
     return api
