@@ -1,11 +1,13 @@
 """A cluster of plain objects for the commands, at a time that stands still."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
 from typer.testing import CliRunner, Result
 
 from carillon.api.base import API_VERSION
@@ -16,6 +18,7 @@ from carillon.kube.errors import ApiError
 from carillon.kube.resources import PODS, SELF_SUBJECT_REVIEWS, Resource
 
 Object = dict[str, Any]
+Words = list[str]
 
 NOW = datetime(2026, 11, 22, 18, 0, 20, tzinfo=UTC)
 CREATED = "2026-11-01T09:00:00Z"
@@ -175,13 +178,31 @@ class FakeApi:
     def invoke(self, *arguments: str, columns: int = 80, stdin: str | None = None) -> Result:
         """Run a command against this cluster."""
 
+        environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
+        return CliRunner().invoke(app, list(arguments), obj=self._world(), env=environment, input=stdin)
+
+    def complete(self, line: str, *, namespace: str) -> Words:
+        """Press Tab at the end of a line, in bash, where the kubeconfig names a namespace."""
+        words = line.split()
+        context = {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": namespace}}
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump({"current-context": "here", "contexts": [context]}, file)
+            file.flush()
+            environment = {
+                "_CARILLON_COMPLETE": "complete_bash",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(words) - 1),
+                "KUBECONFIG": file.name,
+            }
+            done = CliRunner().invoke(app, [], obj=self._world(), env=environment, prog_name="carillon")
+        return done.stdout.split()
+
+    def _world(self) -> World:
         async def connect(place: Place) -> Api:
             self.place = place
             return self
 
-        environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
-        world = World(connect=connect, now=lambda: self.now, random_name=lambda base: f"{base}-x7k2p")
-        return CliRunner().invoke(app, list(arguments), obj=world, env=environment, input=stdin)
+        return World(connect=connect, now=lambda: self.now, random_name=lambda base: f"{base}-x7k2p")
 
 
 def _selected(raw: Object, labels: str, fields: str) -> bool:
