@@ -15,6 +15,8 @@ from carillon.kube.resources import Resource
 Value = TypeVar("Value")
 
 _RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource')
+_UNKNOWN_FIELD = re.compile(r'unknown field "([^"]*)"')
+LONGEST_WORDS = 1_000
 _ROLES = {
     ("jobruns", "create"): "run",
     ("jobruns", "patch"): "run",
@@ -79,8 +81,13 @@ def explained(
             f"the API server knows no {resource.plural}.{resource.group}: is Carillon installed in this cluster?"
         )
     subject = f"{resource.kind} {name}" if name else resource.plural
+    if unknown := sorted(set(_UNKNOWN_FIELD.findall(error.message))):
+        words = f"the cluster does not know {', '.join(unknown)}: its Carillon is older than this command"
+        return Problem(f"{subject} {where}: {words}; upgrade it, with its CRDs", Exit.REFUSED)
     if error.invalid or error.status == 400:
-        return Problem(f"{verb} {subject} {where}: refused: {error.message}", Exit.REFUSED)
+        # A refused patch is told with the whole object.
+        words = error.message if len(error.message) <= LONGEST_WORDS else f"{error.message[:LONGEST_WORDS]}…"
+        return Problem(f"{verb} {subject} {where}: refused: {words}", Exit.REFUSED)
     code = Exit.UNREACHABLE if error.server_error or error.throttled else Exit.FAILED
     return Problem(f"{verb} {subject} {where}: {error}", code)
 

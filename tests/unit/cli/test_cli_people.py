@@ -207,6 +207,18 @@ def test_a_server_that_is_away_is_not_asked_for_each() -> None:
     assert done.exit_code == Exit.UNREACHABLE
 
 
+def test_a_cluster_that_is_older_is_told_in_a_line() -> None:
+    class Older(FakeApi):
+        async def merge_patch(self, *arguments: Any, **options: Any) -> Object:
+            words = 'strict decoding error: unknown field "spec.stop", unknown field "spec.stop"'
+            raise ApiError(422, "Invalid", f'"" is invalid: patch: Invalid value: "{"x" * 9000}": {words}')
+
+    done = Older(objects=office().objects).invoke("stop", "compress-folder", *FILES)
+    assert done.exit_code == Exit.REFUSED
+    assert "the cluster does not know spec.stop: its Carillon is older than this command" in done.stderr
+    assert "xxx" not in done.stderr
+
+
 # Clear All -----------------------------------------------------------------------------------------------------------
 
 
