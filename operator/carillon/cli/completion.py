@@ -29,7 +29,7 @@ def _place(context: typer.Context) -> Place:
 def _names(context: typer.Context, resource: Resource, incomplete: str) -> list[str]:
     async def ask() -> list[str]:
         place = _place(context)
-        async with asyncio.timeout(PATIENCE_SECONDS), connected(world_of(context), place) as cluster:
+        async with connected(world_of(context), place) as cluster, asyncio.timeout(PATIENCE_SECONDS):
             found, _ = await cluster.api.list(
                 resource, None if resource is NAMESPACES else place.namespace, metadata_only=True
             )

@@ -1,6 +1,8 @@
 """`carillon`: the operator, and the tasks that the chart's system jobs run."""
 
 import asyncio
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -109,3 +111,14 @@ def main() -> None:
     """Run the command line, under the name by which it was called: `carillon`, or kubectl's plugin."""
     plugin = Path(sys.argv[0]).name == "kubectl-carillon"
     app(prog_name="kubectl carillon" if plugin else "carillon")
+
+
+def complete_for_kubectl() -> None:
+    """Print what completes a line that begins with `kubectl carillon`; kubectl calls `kubectl_complete-carillon`."""
+    words = sys.argv[1:]
+    os.environ |= {
+        "_CARILLON_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(["carillon", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    app(prog_name="carillon")
