@@ -108,7 +108,7 @@ def agree(deed: Deed[Item], items: Sequence[SeenJob | SeenRun], *, yes: bool) ->
     if yes or len(items) <= MANY:
         return
     number = counted(len(items), _outcome(items[0], "").kind)
-    if not sys.stdin.isatty():
+    if not somebody_can_answer():
         raise Problem(
             f"{number}: more than {MANY} take --yes where nobody can be asked; nothing was done. --dry-run lists them",
             Exit.REFUSED,
@@ -117,6 +117,11 @@ def agree(deed: Deed[Item], items: Sequence[SeenJob | SeenRun], *, yes: bool) ->
     say(screen(err=True), f"{number}: {names} and {len(items) - EXAMPLES} more.")
     if not typer.confirm(f"{deed.verb.capitalize()} {number}?", err=True):
         raise Problem("nothing was done", Exit.REFUSED)
+
+
+def somebody_can_answer() -> bool:
+    """Whether a question would reach a person."""
+    return sys.stdin.isatty()
 
 
 def _print(outcomes: Sequence[Outcome], output: ObjectOutput) -> None:

@@ -197,6 +197,19 @@ def test_one_failure_does_not_stop_the_others() -> None:
     assert done.exit_code == Exit.REFUSED
 
 
+@pytest.mark.parametrize(("typed", "code", "changed"), [("y\n", Exit.OK, 60), ("n\n", Exit.REFUSED, 0)])
+def test_many_are_asked_for_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, typed: str, code: Exit, changed: int
+) -> None:
+    monkeypatch.setattr("carillon.cli.bulk.somebody_can_answer", lambda: True)
+    api = fleet()
+    done = api.invoke("disable", "--all", "-n", "backups", stdin=typed)
+    assert done.exit_code == code
+    assert len(api.patched) == changed
+    assert "60 ScheduledJobs: backups/backup-00, backups/backup-01," in done.stderr
+    assert "Disable 60 ScheduledJobs?" in done.stderr
+
+
 def test_a_server_that_is_away_is_not_asked_for_each() -> None:
     class Away(FakeApi):
         async def merge_patch(self, *arguments: Any, **options: Any) -> Object:
