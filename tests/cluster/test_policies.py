@@ -270,6 +270,8 @@ BY_ROLE = "cannot"
 ADMINISTER = "the verb administer"
 CREATE_JOBS = "the right to create Jobs"
 TO_SYSTEM = ("spec.class: found System", ADMINISTER, "use User")
+MAY_CLEAR = "the right to delete JobRuns"
+CLEARED, NOON = "carillon.dev/history-cleared-through", "2026-01-01T12:00:00Z"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SYSTEM_JOBS_ARE_DISABLED_ENABLED_AND_RUN_BY_ALL_WHO_MAY_EDIT = [
     allowed("editor", "disables a system job", spec("system", suspend=True)),
@@ -385,6 +387,15 @@ ROLES_SEE_RUN_WRITE_AND_CLEAR = [
     refused("runner", "disable a job", spec("user", suspend=True), BY_ROLE),
     refused("editor", "clear the history", Act(("delete", "jobrun", "any")), BY_ROLE),
     allowed("admin", "clears the history", Act(("delete", "jobrun", "any", "--ignore-not-found"))),
+    *(
+        row
+        for job in ("user", "system")
+        for row in (
+            allowed("admin", f"clears the lines of a {job} job", metadata(job, annotations={CLEARED: NOON})),
+            refused("editor", f"clear the lines of a {job} job", metadata(job, annotations={CLEARED: NOON}), MAY_CLEAR),
+        )
+    ),
+    refused("editor", "create a cleared job", create(scheduled_job("x", annotations={CLEARED: NOON})), MAY_CLEAR),
 ]
 TABLE = (
     SYSTEM_JOBS_ARE_DISABLED_ENABLED_AND_RUN_BY_ALL_WHO_MAY_EDIT

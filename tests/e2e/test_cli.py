@@ -26,7 +26,7 @@ def carillon(api: Api, *arguments: str, kubeconfig: Path | None = None) -> "subp
         environment["KUBECONFIG"] = str(kubeconfig)
     command = [sys.executable, "-m", "carillon", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=60, stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, env=environment, timeout=120, stdin=subprocess.DEVNULL
     )
 
 
@@ -142,3 +142,185 @@ def _finished(job: str, count: int = 1) -> Any:
 
 def _has_skips(job: Manifest) -> bool:
     return any(line["reason"] == "ConcurrencyForbid" for line in job.get("status", {}).get("skips", ()))
+
+
+# What people see and do -----------------------------------------------------------------------------------------------
+
+
+def people(api: Api, namespace: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Run a command in the namespace, and check how it ends."""
+    done = carillon(api, *arguments, "--namespace", namespace)
+    assert done.returncode == code, f"{arguments}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+@together
+def test_what_there_is_and_what_became_of_it(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("good", "echo all is well", owner="alice@example.com"))
+    failing = scheduled_job("bad", "echo the disk is full >&2; exit 3", triggers=HOURLY, owner="bob@example.com")
+    api.create("scheduledjobs", namespace, failing)
+    api.until_ready(namespace, "good")
+    api.until_ready(namespace, "bad")
+    people(api, namespace, "run", "good", "bad")
+    api.until_all("jobruns", namespace, _all_finished(2), "both to finish", seconds=60)
+    api.until("scheduledjobs", namespace, "bad", _shows("Failed"), "the column to say Failed")
+    api.until("scheduledjobs", namespace, "good", _shows("Succeeded"), "the column to say Succeeded")
+    listed = people(api, namespace, "list").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["NAME", "bad", "good"]
+    assert "Failed" in listed
+    only = people(api, namespace, "list", "--status", "failed", "--owner", "bob@example.com", "-o", "name").stdout
+    assert only == "scheduledjob.carillon.dev/bad\n"
+    sheet = people(api, namespace, "describe", "bad").stdout
+    assert "hourly: at minute 0 of every hour (UTC): 0 * * * *" in sheet
+    assert "the disk is full" in sheet
+    (line,) = answer(api, "history", "bad", "--namespace", namespace)
+    assert (line["phase"], line["exitCode"], line["message"]) == ("Failed", 3, "the disk is full")
+    wrong = people(api, namespace, "errors", code=1)
+    assert "the disk is full" in wrong.stdout
+    assert "good" not in wrong.stdout
+    assert people(api, namespace, "logs", "good").stdout == "all is well\n"
+    described = people(api, namespace, "describe", line["run"]).stdout
+    assert "exit code     3" in described
+
+
+@together
+def test_when_the_pods_are_gone_the_record_has_the_last_words(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("bad", "echo out of paper >&2; exit 1"))
+    people(api, namespace, "run", "bad", "--wait", "--quiet", code=1)
+    api.request("DELETE", api.path("pods", namespace), None, gracePeriodSeconds="0")
+    api.until_all("pods", namespace, lambda pods: not pods, "the pods to be gone")
+    done = people(api, namespace, "logs", "bad")
+    assert done.stdout == "out of paper\n"
+    assert "its recorded last words" in done.stderr
+
+
+@together
+def test_run_wait_stands_in_a_script(api: Api, namespace: str) -> None:
+    task = scheduled_job("task", "echo one; sleep 2; echo two; exit 7")
+    api.create("scheduledjobs", namespace, task)
+    api.create("scheduledjobs", namespace, scheduled_job("fine", "echo done"))
+    api.create("scheduledjobs", namespace, scheduled_job("slow", "sleep 30"))
+    failed = people(api, namespace, "run", "task", "--wait", code=7)
+    assert failed.stdout == "one\ntwo\n", "the logs, and nothing else"
+    assert "failed with exit code 7" in failed.stderr
+    assert people(api, namespace, "run", "fine", "--wait").stdout == "done\n"
+    assert people(api, namespace, "run", "task", "--wait", "--no-task-code", code=6).stdout == "one\ntwo\n"
+    late = people(api, namespace, "run", "slow", "--name", "slow-one", "--wait", "--timeout", "1s", code=5)
+    assert "goes on: carillon logs slow-one --follow" in late.stderr
+    assert api.get("jobruns", namespace, "slow-one")["spec"]["scheduledJob"] == "slow"
+    refused = people(api, namespace, "run", "slow", "--wait", code=REFUSED)
+    assert "ConcurrencyForbid" in refused.stderr or "still active" in refused.stderr
+    taken = people(api, namespace, "run", "slow", "--name", "slow-one", code=1)
+    assert "give another --name" in taken.stderr
+    assert "did you mean slow?" in people(api, namespace, "run", "slwo", code=1).stderr
+
+
+@together
+def test_disable_and_enable_one_and_many(api: Api, namespace: str) -> None:
+    for name in ("a", "b", "c"):
+        job = scheduled_job(name, triggers=HOURLY, owner="ops" if name != "c" else "dev")
+        api.create("scheduledjobs", namespace, job)
+        api.until_ready(namespace, name)
+    dry = people(api, namespace, "disable", "--owner", "ops", "--dry-run")
+    assert dry.stdout.count("disabled (dry run)") == 2
+    assert people(api, namespace, "disable", "--owner", "ops").stdout.count("disabled\n") == 2
+    for name in ("a", "b"):
+        api.until("scheduledjobs", namespace, name, _shows("Disabled"), "it to be shown as disabled")
+    refused = people(api, namespace, "run", "a", code=REFUSED)
+    assert "is disabled" in refused.stderr
+    assert people(api, namespace, "run", "a", "--force", "--wait", "--quiet").returncode == 0
+    again = people(api, namespace, "enable", "--all")
+    assert "3 ScheduledJobs: 2 enabled, 1 already enabled." in again.stderr
+    for name in ("a", "b"):
+        assert not api.get("scheduledjobs", namespace, name)["spec"].get("suspend")
+
+
+@together
+def test_clear_takes_the_finished_and_leaves_the_active(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("jobs"))
+    api.create("scheduledjobs", namespace, scheduled_job("long", "sleep 60"))
+    for _ in range(3):
+        people(api, namespace, "run", "jobs", "--wait", "--quiet")
+    people(api, namespace, "run", "long", "--name", "long-one")
+    api.until("jobruns", namespace, "long-one", lambda run: _phase(run) == "Running", "it to run")
+    api.until("scheduledjobs", namespace, "jobs", _lines(3), "three lines of history")
+    done = people(api, namespace, "clear", "--all", "--yes")
+    assert done.stdout.count(" deleted\n") == 3
+    assert "3 lines of status.history cleared" in done.stderr
+    assert "1 run not finished, and left alone." in done.stderr
+    assert [run["metadata"]["name"] for run in api.select("jobruns", namespace)] == ["long-one"]
+    cleared = api.until("scheduledjobs", namespace, "jobs", _lines(0), "the history to be empty")
+    assert cleared["status"]["counts"]["succeeded"] == 3, "what is cleared stays counted"
+    people(api, namespace, "run", "jobs", "--wait", "--quiet")
+    api.until("scheduledjobs", namespace, "jobs", _lines(1), "the line of a run after the clear")
+    assert "nothing to clear" in people(api, namespace, "clear", "long").stderr
+
+
+@together
+def test_many_at_once_are_counted_and_asked_for(api: Api, namespace: str) -> None:
+    for number in range(12):
+        body = scheduled_job(f"job-{number:02}", triggers=HOURLY)
+        body["metadata"]["labels"] = {"team": "even" if number % 2 == 0 else "odd"}
+        api.create("scheduledjobs", namespace, body)
+    unasked = people(api, namespace, "disable", "--all", code=REFUSED)
+    assert "12 ScheduledJobs: more than 10 take --yes" in unasked.stderr
+    assert not any(job["spec"].get("suspend") for job in api.select("scheduledjobs", namespace))
+    assert "6 disabled" in people(api, namespace, "disable", "-l", "team=even").stderr
+    everything = people(api, namespace, "disable", "--all", "--yes", "-o", "json")
+    results = [each["result"] for each in json.loads(everything.stdout)]
+    assert sorted(results) == ["already disabled"] * 6 + ["disabled"] * 6
+
+
+@together
+def test_rights_in_words_for_whom_one_acts_as(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("job"))
+    done = people(api, namespace, "list", "--as", "mallory", code=REFUSED)
+    words = f"you may not list scheduledjobs in namespace {namespace}: ask for the role carillon-view (you are mallory)"
+    assert words in done.stderr
+    grant = ("create", "--namespace", namespace)
+    api.cluster.kubectl(*grant, "role", "look", "--verb=get,list,watch", "--resource=scheduledjobs,jobruns")
+    api.cluster.kubectl(*grant, "rolebinding", "look", "--role=look", "--group=lookers")
+    mine = ("--as", "mallory", "--as-group", "lookers")
+    assert "job" in people(api, namespace, "list", *mine).stdout
+    for command, verb, kind, role in (
+        ("run", "create", "jobruns", "carillon-run"),
+        ("disable", "patch", "scheduledjobs", "carillon-edit"),
+    ):
+        refused = people(api, namespace, command, "job", *mine, code=REFUSED)
+        assert f"you may not {verb} {kind} in namespace {namespace}: ask for the role {role}" in refused.stderr
+
+
+@together
+def test_a_list_that_goes_on(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("job"))
+    api.until_ready(namespace, "job")
+    environment = {**api.cluster.environment, "PYTHONPATH": str(REPOSITORY / "operator"), "COLUMNS": "120"}
+    command = [sys.executable, "-m", "carillon", "list", "--watch", "--namespace", namespace]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        assert watching.stdout is not None
+        try:
+            assert watching.stdout.readline().split()[0] == "NAME"
+            assert "Waiting" in watching.stdout.readline()
+            people(api, namespace, "run", "job")
+            seen = ""
+            while "Succeeded" not in seen:
+                seen = watching.stdout.readline()
+                assert seen, "the list ended"
+        finally:
+            watching.terminate()
+
+
+def _phase(run: Manifest) -> str:
+    return str(run.get("status", {}).get("phase", ""))
+
+
+def _all_finished(count: int) -> Any:
+    return lambda runs: sum(_phase(run) in ("Succeeded", "Failed") for run in runs) >= count
+
+
+def _shows(word: str) -> Any:
+    return lambda job: job.get("status", {}).get("display", {}).get("status") == word
+
+
+def _lines(count: int) -> Any:
+    return lambda job: len(job.get("status", {}).get("history", ())) == count

@@ -10,9 +10,9 @@ from typing import Any
 
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Execution, JobClass
+from carillon.engine.autostart import AUTO_START
 from carillon.engine.history import finished_at
 from carillon.engine.model import Definition, Run
-from carillon.engine.starting import AUTO_START
 
 Object = dict[str, Any]
 

@@ -26,7 +26,7 @@ from carillon.cli.exit_codes import Exit
 from carillon.cli.moments import rfc3339_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run, usage
-from carillon.cli.screen import Column, Table, print_json, say, screen
+from carillon.cli.screen import Column, Table, print_data, say, screen
 from carillon.engine.words import clock, span
 from carillon.kube.resources import SECRETS
 
@@ -133,7 +133,7 @@ def list_command(
         more = bool(limit) and len(found) > limit
         shown = found[:limit] if limit else found
         if output is ListOutput.JSON:
-            print_json([_json(record) for record in shown])
+            print_data([_json(record) for record in shown], Output.JSON)
         elif output is ListOutput.CSV:
             _print_csv(shown)
         else:
@@ -166,7 +166,7 @@ def show_command(
             where = f"in namespace {place.namespace}" if place.namespace else "in any namespace"
             raise Problem(f"the archive has no run {name} {where}")
         if output is Output.JSON:
-            print_json(_json(found[0]))
+            print_data(_json(found[0]), Output.JSON)
         else:
             _print_run(found[0])
         if len(found) > 1:

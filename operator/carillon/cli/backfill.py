@@ -3,21 +3,19 @@
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.cli.cluster import Cluster, Place, connected, world_of
 from carillon.cli.moments import moment_of
-from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import Problem, explained, run, usage
-from carillon.cli.screen import Column, Table, print_json, say, screen
+from carillon.cli.screen import Column, Table, print_data, progress, say, screen
 from carillon.engine.backfill import Backfill, Past, concurrency_words, plan, run_body
 from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Key
@@ -29,13 +27,13 @@ from carillon.kube.resources import JOB_RUNS
 LIMIT = 100
 FIRST = 5
 """Due times that are shown of a backfill that is too large."""
-PROGRESS_FROM = 20
-"""Runs; fewer are made in a moment."""
 _ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
+@placed()
 def backfill_command(
     context: typer.Context,
+    place: Place,
     name: Annotated[str, typer.Argument(help="The ScheduledJob.")],
     from_: Annotated[
         str, typer.Option("--from", metavar="TIME", help="First due time; RFC 3339, or YYYY-MM-DD HH:MM in its zone.")
@@ -47,9 +45,6 @@ def backfill_command(
         str, typer.Option("--id", metavar="ID", help="Name of this backfill; another one makes other runs.")
     ] = "",
     output: OutputFormat = Output.TABLE,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
 ) -> None:
     """Run due times of the past, with their own scheduled times.
 
@@ -60,7 +55,6 @@ def backfill_command(
     async def work() -> None:
         if id_ and not _ID.fullmatch(id_):
             raise usage(f"--id {id_!r}: write lower-case letters, digits and dashes, at most 40")
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere=False)
         key = Key(place.namespace or "", name)
         now = world.now()
         async with connected(world, place) as cluster:
@@ -81,8 +75,8 @@ def backfill_command(
                 _report(definition, found, _Made(), output)
                 return
             if not yes and not _agreed(len(todo), output):
-                if output is Output.JSON:
-                    print_json(_json(definition, found, _Made()))
+                if output is not Output.TABLE:
+                    print_data(_json(definition, found, _Made()), output)
                 return
             made = await _make(cluster, definition, todo, found.id)
         _report(definition, found, made, output)
@@ -129,8 +123,8 @@ def _agreed(number: int, output: Output) -> bool:
 COLUMNS = (
     Column("LOCAL TIME"),
     Column("UTC", style="cyan", dispensable=1),
-    Column("TRIGGER", style="dim", flexible=True, dispensable=2),
-    Column("SO FAR", flexible=True),
+    Column("TRIGGER", style="dim", flexible=1, dispensable=2),
+    Column("SO FAR", flexible=1),
 )
 
 
@@ -184,14 +178,14 @@ async def _make(cluster: Cluster, definition: Definition, todo: Sequence[Past], 
     One after the other: status.backfills tells how far a backfill has come by a single due time.
     """
     made = _Made()
-    with _progress(len(todo)) as advance:
+    with progress("making runs", len(todo)) as advance:
         for past in todo:
             try:
                 await _make_one(cluster, definition, past, made, backfill)
             except Problem as problem:
                 made.problem = problem
                 break
-            advance()
+            advance(1)
     return made
 
 
@@ -219,23 +213,10 @@ def _is_ours(raw: dict[str, Any], definition: Definition, past: Past) -> bool:
     return bool(same_time) and kind == TriggerType.BACKFILL.value and spec.get("scheduledJob") == definition.key.name
 
 
-@contextmanager
-def _progress(total: int) -> Any:
-    """Show on a terminal's stderr how far it is."""
-    console = screen(err=True)
-    if total < PROGRESS_FROM or not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (TextColumn("making runs"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
-
-
 def _report(definition: Definition, found: Backfill, made: _Made, output: Output) -> None:
     present = len(made.present) + sum(past.present for past in found.due)
-    if output is Output.JSON:
-        print_json(_json(definition, found, made))
+    if output is not Output.TABLE:
+        print_data(_json(definition, found, made), output)
         return
     console = screen()
     if not found.due:

@@ -18,3 +18,7 @@ class Exit(IntEnum):
     """The API server said no: RBAC, an admission policy, a quota."""
     TIMEOUT = 5
     """What was waited for did not happen in time."""
+    TASK = 6
+    """A run that was waited for failed or was stopped, and no exit code of its own says how."""
+    INTERRUPTED = 130
+    """Ctrl-C, as shells say it."""

@@ -9,9 +9,9 @@ from rich.text import Text
 from carillon.api.base import rfc3339
 from carillon.cli.cluster import Place, connected, world_of
 from carillon.cli.moments import Moment, moment_of
-from carillon.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import Problem, run
-from carillon.cli.screen import print_json, say, screen
+from carillon.cli.screen import fact, print_data, say, screen
 from carillon.engine.explain import Explanation, Nearest, explain
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, Key
@@ -24,17 +24,16 @@ GOOD = (Verdict.RAN, Verdict.ACTIVE, Verdict.WILL_RUN, Verdict.STARTING)
 BAD = (Verdict.MISSING, Verdict.UNHANDLED, Verdict.INVALID)
 
 
+@placed()
 def explain_command(
     context: typer.Context,
+    place: Place,
     name: Annotated[str, typer.Argument(help="The ScheduledJob.")],
     at: Annotated[
         str,
         typer.Option("--at", metavar="TIME", help="RFC 3339; or HH:MM or YYYY-MM-DD HH:MM in the trigger's time zone."),
     ],
     output: OutputFormat = Output.TABLE,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
 ) -> None:
     """Say why a run did or did not happen at a time, or what would happen then.
 
@@ -43,7 +42,6 @@ def explain_command(
     world = world_of(context)
 
     async def work() -> None:
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere=False)
         key = Key(place.namespace or "", name)
         now = world.now()
         async with connected(world, place) as cluster:
@@ -53,8 +51,8 @@ def explain_command(
             raise Problem(f"{key} cannot be scheduled, so nothing is due: {definition.invalid}")
         moment = moment_of(at, common_zone(outlooks(definition, now)), now, "--at")
         found = explain(definition, runs, moment.instant, now)
-        if output is Output.JSON:
-            print_json(_json(definition, found, moment))
+        if output is not Output.TABLE:
+            print_data(_json(definition, found, moment), output)
         else:
             _print(definition, found, moment, now)
 
@@ -84,7 +82,7 @@ def _print(definition: Definition, found: Explanation, moment: Moment, now: date
             say(console, f"It would be excluded: {found.excluded}.")
         console.print()
         for what, nearest in (("before", found.before), ("after", found.after)):
-            _fact(what, _nearest(definition, nearest, found.asked, now))
+            fact(what, _nearest(definition, nearest, found.asked, now))
 
 
 def _print_story(definition: Definition, story: Story, found: Explanation, now: datetime) -> None:
@@ -96,27 +94,18 @@ def _print_story(definition: Definition, story: Story, found: Explanation, now: 
     console.print()
     for trigger in story.triggers:
         saving = f", daylightSaving {trigger.saving}" if trigger.saving else ""
-        _fact("trigger", f"{trigger.name}: {trigger.planned.text}{saving}")
-    _fact("due", f"{clock(story.instant)}, {distance(story.instant, now)}")
+        fact("trigger", f"{trigger.name}: {trigger.planned.text}{saving}")
+    fact("due", f"{clock(story.instant)}, {distance(story.instant, now)}")
     for note in story.notes:
-        _fact("clocks", note)
-    _fact("counts", story.counted)
-    _fact("excluded", f"yes: {story.excluded}" if story.excluded else "no")
-    _fact("run", _run(story.run))
-    _fact("skip", "none" if story.skip is None else skip_line(story.skip))
+        fact("clocks", note)
+    fact("counts", story.counted)
+    fact("excluded", f"yes: {story.excluded}" if story.excluded else "no")
+    fact("run", _run(story.run))
+    fact("skip", "none" if story.skip is None else skip_line(story.skip))
     if story.policy:
-        _fact("decided by", story.policy)
+        fact("decided by", story.policy)
     if story.cure:
-        _fact("to change it", story.cure)
-
-
-def _fact(title: str, text: str) -> None:
-    """Print a fact; what does not fit goes on below the words, not below the title."""
-    console, indent = screen(), 16
-    lines = Text(text).wrap(console, max(20, console.width - indent))
-    for number, line in enumerate(lines):
-        head = Text(f"  {title if not number else '':<{indent - 2}}", "dim")
-        console.print(head.append(line.plain.rstrip(), "not dim"), no_wrap=True)
+        fact("to change it", story.cure)
 
 
 def _run(found: RunStory | None) -> str:

@@ -19,7 +19,7 @@ import yaml
 from carillon.api.base import rfc3339
 from carillon.cli.cluster import Api, Place, connected, world_of
 from carillon.cli.exit_codes import Exit
-from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace
+from carillon.cli.options import placed
 from carillon.cli.problems import explained, run, usage
 from carillon.engine import importing
 from carillon.kube.errors import ApiError, Unreachable
@@ -44,8 +44,10 @@ def _import() -> None:
 
 
 @app.command()
+@placed(everywhere=True)
 def cronjob(
     context: typer.Context,
+    place: Place,
     name: Annotated[str | None, typer.Argument(help="Name of the CronJob; or use --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All CronJobs of the namespace.")] = False,
     output: Annotated[
@@ -57,10 +59,6 @@ def cronjob(
     give_back: Annotated[
         bool, typer.Option("--give-back", help="Disable the ScheduledJob and resume the CronJob.")
     ] = False,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
-    everywhere: AllNamespaces = False,
 ) -> None:
     """Print ScheduledJobs that do what CronJobs do, and say what is equal and what changes.
 
@@ -71,11 +69,10 @@ def cronjob(
     async def work() -> int:
         if (name is None) != every:
             raise usage("write the name of a CronJob, or --all")
-        if name is not None and everywhere:
+        if name is not None and place.namespace is None:
             raise usage(f"{name} and --all-namespaces: name the namespace with -n, or use --all")
         if take_over and give_back:
             raise usage("--take-over and --give-back are opposites: write one of them")
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
         async with connected(world, place) as cluster:
             if name is not None:
                 found = [await cluster.get(CRON_JOBS, place.namespace or "", name)]

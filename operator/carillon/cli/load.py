@@ -9,9 +9,9 @@ from rich.text import Text
 from carillon.api.base import rfc3339
 from carillon.cli import heatmap
 from carillon.cli.cluster import Place, connected, world_of
-from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import run, usage
-from carillon.cli.screen import print_json, say, screen, working
+from carillon.cli.screen import print_data, say, screen, working
 from carillon.engine.load import Crowd, Load, Spread, measure
 from carillon.engine.words import clock, counted
 
@@ -26,14 +26,12 @@ class Days(IntEnum):
     WEEK = 7
 
 
+@placed(everywhere=True, at_large=True)
 def load_command(
     context: typer.Context,
+    place: Place,
     days: Annotated[int, typer.Option(metavar="1|7", help="How far ahead: a day or a week.")] = 1,
     output: OutputFormat = Output.TABLE,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
-    everywhere: AllNamespaces = False,
 ) -> None:
     """Draw what is due in the coming day or week, and say which minutes are crowded.
 
@@ -44,14 +42,13 @@ def load_command(
     async def work() -> None:
         if days not in tuple(Days):
             raise usage(f"--days {days}: write 1 or 7")
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere or namespace is None)
         async with connected(world, place) as cluster:
             with working("reading ScheduledJobs"):
                 definitions = await cluster.definitions(place.namespace)
         with working(f"counting the due times of {counted(len(definitions), 'job')}"):
             found = measure(definitions, world.now(), days=days, jitter_seconds=JITTER_SECONDS)
-        if output is Output.JSON:
-            print_json(_json(found))
+        if output is not Output.TABLE:
+            print_data(_json(found), output)
         else:
             _print(found, days, place.namespace)
 

@@ -13,6 +13,10 @@ from carillon.schedule.changes import change_near, clock_changes
 RFC3339_CURE = "write an instant as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00"
 FIRST_YEAR, LAST_YEAR = 1970, 8999
 """Years that are read. Around an instant there is more to tell: other zones, the next due times, the clocks."""
+LONGEST_SECONDS = 100 * 365 * 86_400
+"""Durations that are read."""
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:\d+[wdhms])+")
 _WALL = re.compile(r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T])?(?P<time>\d{1,2}:\d{2}(?::\d{2})?)")
 
 
@@ -26,6 +30,17 @@ def rfc3339_of(text: str, option: str) -> datetime:
     found = at.next_after(datetime.min.replace(tzinfo=UTC))
     assert found is not None
     return found
+
+
+def duration_of(text: str, option: str) -> timedelta:
+    """Read how long something takes, as kubectl does, and in days and weeks: `90s`, `1h30m`, `7d`. Raises Problem."""
+    written = text.strip()
+    if not _DURATION.fullmatch(written):
+        raise usage(f"{option}: found {text!r}; write a duration such as 90s, 30m, 1h30m or 7d")
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", written))
+    if seconds > LONGEST_SECONDS:
+        raise usage(f"{option} {text}: that is more than a hundred years; write less")
+    return timedelta(seconds=seconds)
 
 
 def _check_year(text: str, option: str) -> None:

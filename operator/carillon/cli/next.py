@@ -10,9 +10,9 @@ import typer
 from carillon.api.base import rfc3339
 from carillon.cli.cluster import Place, world_of
 from carillon.cli.moments import rfc3339_of
-from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
+from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import Problem, run, usage
-from carillon.cli.screen import Column, Table, print_json, say, screen
+from carillon.cli.screen import Column, Table, print_data, say, screen
 from carillon.cli.sources import of_cluster, of_cron, of_file
 from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Key
@@ -26,8 +26,10 @@ MOST = 100_000
 _HASH = re.compile(r"\b[Hh]\b")
 
 
+@placed(everywhere=True)
 def next_command(
     context: typer.Context,
+    place: Place,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A ScheduledJob; all of them if empty.")] = None,
     file: Annotated[
         str | None,
@@ -47,10 +49,6 @@ def next_command(
     ] = None,
     excluded: Annotated[bool, typer.Option("--excluded", help="List what exclusions leave out, too.")] = False,
     output: OutputFormat = Output.TABLE,
-    kubeconfig: Kubeconfig = None,
-    kube_context: Context = None,
-    namespace: Namespace = None,
-    everywhere: AllNamespaces = False,
 ) -> None:
     """Print the due times to come, in local time and UTC, with the changes of the clocks.
 
@@ -69,7 +67,6 @@ def next_command(
             raise usage("--time-zone: found nothing; write a name such as Europe/Paris, or leave it out")
         now = world.now()
         after = now if from_ is None else rfc3339_of(from_, "--from")
-        place = Place.of(kubeconfig, kube_context, namespace, everywhere)
         if cron is not None:
             definitions = [of_cron(cron, time_zone, daylight_saving, after)]
         elif file is not None:
@@ -85,11 +82,11 @@ def next_command(
         if one is not None and one.invalid:
             raise Problem(_invalid(one), _code(file, cron))
         shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
-        if output is Output.JSON:
+        if output is not Output.TABLE:
             listed = one is None and file is None
             silent = {d.key: why for d in definitions if not d.invalid and (why := _why_nothing_fires(d))}
             wanted = [pair for pair in shown if not (listed and pair[0] in silent)]
-            _print_json(wanted, after, each, alone=one is not None)
+            print_data(_due(wanted, after, each, alone=one is not None), output)
             for remark in _left_out(definitions) if listed else [f"{key}: {why}" for key, why in silent.items()]:
                 typer.echo(f"carillon: {remark}", err=True)
         elif one is not None or file is not None:
@@ -98,7 +95,7 @@ def next_command(
                     typer.echo()
                 _print_one(definition, after, now, each, excluded, titled=cron is None)
         else:
-            _print_all([d for d in definitions if not d.invalid], after, now, each, excluded, everywhere)
+            _print_all([d for d in definitions if not d.invalid], after, now, each, excluded, place.namespace is None)
         for definition in definitions:
             if definition.invalid:
                 typer.echo(f"carillon: {_invalid(definition)}", err=True)
@@ -136,21 +133,21 @@ def _left_out(definitions: Sequence[Definition]) -> list[str]:
     ]
 
 
-def _print_json(shown: Sequence[tuple[Key, Sequence[Outlook]]], after: datetime, count: int, *, alone: bool) -> None:
+def _due(shown: Sequence[tuple[Key, Sequence[Outlook]]], after: datetime, count: int, *, alone: bool) -> Any:
     due = {
         str(key): [rfc3339(row.instant) for row in preview([(key, triggers)], after, count).due]
         for key, triggers in shown
     }
-    print_json(next(iter(due.values())) if alone else due)
+    return next(iter(due.values())) if alone else due
 
 
 COLUMNS = (
-    Column("NAMESPACE", flexible=True),
-    Column("NAME", flexible=True),
+    Column("NAMESPACE", flexible=1),
+    Column("NAME", flexible=1),
     Column("LOCAL TIME"),
     Column("UTC", style="cyan", dispensable=1),
     Column("WAIT"),
-    Column("TRIGGER", style="dim", flexible=True),
+    Column("TRIGGER", style="dim", flexible=1),
 )
 
 

@@ -15,8 +15,11 @@ from carillon.kube.resources import Resource
 Value = TypeVar("Value")
 
 _RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource')
+_UNKNOWN_FIELD = re.compile(r'unknown field "([^"]*)"')
+LONGEST_WORDS = 1_000
 _ROLES = {
     ("jobruns", "create"): "run",
+    ("jobruns", "patch"): "run",
     ("jobruns", "delete"): "admin",
     ("jobruns", "deletecollection"): "admin",
     ("scheduledjobs", "administer"): "administer",
@@ -27,9 +30,14 @@ _LOOKING = ("get", "list", "watch")
 class Problem(Exception):  # noqa: N818
     """The command ends here; the message is for the person who typed it."""
 
-    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+    def __init__(self, message: str, code: int = Exit.FAILED) -> None:
         super().__init__(message)
         self.code = code
+        """One of Exit; or that of a task, passed on."""
+
+
+class Told(Problem):
+    """A problem of which everything has been said already."""
 
 
 def usage(message: str) -> Problem:
@@ -39,7 +47,8 @@ def usage(message: str) -> Problem:
 
 def stop(problem: Problem) -> typer.Exit:
     """Say what is wrong on stderr, and make the exit to raise."""
-    typer.echo(f"carillon: {problem}", err=True)
+    if not isinstance(problem, Told):
+        typer.echo(f"carillon: {problem}", err=True)
     return typer.Exit(problem.code)
 
 
@@ -51,7 +60,7 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
         raise stop(problem) from None
     except KeyboardInterrupt:
         typer.echo("carillon: interrupted", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def explained(
@@ -72,8 +81,13 @@ def explained(
             f"the API server knows no {resource.plural}.{resource.group}: is Carillon installed in this cluster?"
         )
     subject = f"{resource.kind} {name}" if name else resource.plural
-    if error.invalid:
-        return Problem(f"{verb} {subject} {where}: refused: {error.message}", Exit.REFUSED)
+    if unknown := sorted(set(_UNKNOWN_FIELD.findall(error.message))):
+        words = f"the cluster does not know {', '.join(unknown)}: its Carillon is older than this command"
+        return Problem(f"{subject} {where}: {words}; upgrade it, with its CRDs", Exit.REFUSED)
+    if error.invalid or error.status == 400:
+        # A refused patch is told with the whole object.
+        words = error.message if len(error.message) <= LONGEST_WORDS else f"{error.message[:LONGEST_WORDS]}…"
+        return Problem(f"{verb} {subject} {where}: refused: {words}", Exit.REFUSED)
     code = Exit.UNREACHABLE if error.server_error or error.throttled else Exit.FAILED
     return Problem(f"{verb} {subject} {where}: {error}", code)
 
@@ -82,6 +96,7 @@ def _forbidden(error: ApiError, verb: str, resource: Resource, where: str, names
     found = _RBAC.search(error.message)
     if found is None:
         return f"refused: {error.message}"  # an admission policy or a quota, in its own words
+    verb = found["verb"]  # whoever follows a collection asks for two
     role = _ROLES.get((resource.plural, verb), "view" if verb in _LOOKING else "edit")
     # Kubernetes' own kinds are in its own roles.
     ask = f"ask for the role carillon-{role}" if resource.group == GROUP else f"ask for the built-in role {role}"

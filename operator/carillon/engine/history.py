@@ -100,7 +100,7 @@ def backfills(status: ScheduledJobStatus, counted: Sequence[Current]) -> tuple[B
 
 
 def record(
-    status: ScheduledJobStatus, waiting: Sequence[Current], now: datetime
+    status: ScheduledJobStatus, waiting: Sequence[Current], now: datetime, cleared: datetime | None = None
 ) -> tuple[Sequence[Current], tuple[Execution, ...], datetime | None]:
     """Take finished runs into history, as many as may be taken in this second.
 
@@ -108,6 +108,7 @@ def record(
         status: the definition's status as the API server has it.
         waiting: the finished runs that it has not counted, oldest first.
         now: the time of the decision, in whole seconds.
+        cleared: what ended up to then is to have no line any more (Clear All); it is counted all the same.
 
     Returns:
         The runs that are counted now, the lines of history, and recordedThrough.
@@ -117,6 +118,11 @@ def record(
     if any(ended == now for ended in leaving):
         waiting = waiting[: max(0, HISTORY_LINES - len(status.history))]
         lines, leaving = [*(execution(c) for c in reversed(waiting)), *status.history], []
+    elif cleared is not None:
+        # All that finished is counted by now, so that recordedThrough may rise; but not into the present second.
+        ends = [line.completion_time for line in lines if line.completion_time is not None]
+        leaving += [ended for ended in ends if ended <= cleared and ended < now]
+        lines = [line for line in lines if line.completion_time not in leaving]
     through = max([*leaving, *([status.recorded_through] if status.recorded_through else [])], default=None)
     return waiting, tuple(lines[:HISTORY_LINES]), through
 

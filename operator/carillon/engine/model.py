@@ -133,6 +133,8 @@ class Definition:
     invalid: str
     """Why the definition cannot be scheduled, in words that name the field and the cure; empty when it can."""
     status: ScheduledJobStatus
+    history_cleared: datetime | None
+    """What ended up to then is to have no line in the history any more; people have said so, by an annotation."""
     unreadable_status: str
     """Why the status cannot be read (a newer operator may have written it); nothing is decided from half a memory."""
     events: tuple[PlannedEvent, ...] = ()

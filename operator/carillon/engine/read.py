@@ -88,8 +88,18 @@ def read_unplanned(raw: Object) -> Definition:
         triggers=(),
         invalid=invalid,
         status=status,
+        history_cleared=_history_cleared(metadata),
         unreadable_status=unreadable_status,
     )
+
+
+def _history_cleared(metadata: Object) -> datetime | None:
+    text = (metadata.get("annotations") or {}).get(keys.HISTORY_CLEARED_ANNOTATION, "")
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo is not None else None
 
 
 def read_calendar(raw: Object) -> Calendar:

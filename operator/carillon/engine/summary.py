@@ -50,7 +50,7 @@ def summarise(
     """Build the status that the definition should have; equal to the present one when nothing changed."""
     old = caught_up(definition.status, jobs)
     finished = [c for c in currents if c.phase.finished]
-    counted, history, recorded_through = record(old, unrecorded(old, currents), now)
+    counted, history, recorded_through = record(old, unrecorded(old, currents), now, definition.history_cleared)
     last = _last_execution(old, currents)
     skips = coalesce(definition, resolution.watermarks, old.skips, resolution.skips)
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from carillon.kube.errors import ApiError
 from carillon.kube.exchange import JSON, Exchange, RequestObserver
 from carillon.kube.resources import PODS, Resource
-from carillon.kube.stream import read_events
-from carillon.kube.transport import Gate, Transport
+from carillon.kube.stream import read_events, read_lines
+from carillon.kube.transport import Gate, Impersonation, Transport
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -47,6 +47,7 @@ class Client:
         *,
         kubeconfig: str | None = None,
         context: str | None = None,
+        impersonation: Impersonation | None = None,
         gate: Gate | None = None,
         observer: RequestObserver | None = None,
         max_in_flight: int = 128,
@@ -54,7 +55,7 @@ class Client:
     ) -> "Client":
         """Find the cluster (kubeconfig, $KUBECONFIG, the pod, ~/.kube/config); raises NotConfigured. Asks nothing."""
         exchange = Exchange(
-            await Transport.connect(kubeconfig, context),
+            await Transport.connect(kubeconfig, context, impersonation),
             gate=gate,
             observer=observer,
             max_in_flight=max_in_flight,
@@ -186,10 +187,16 @@ class Client:
         *,
         subresource: str = "",
         dry_run: bool = False,
+        strict: bool = False,
         lease_seconds: float | None = None,
     ) -> Object:
-        """Apply a JSON merge patch (RFC 7396); conditional (409) with a `metadata.resourceVersion` in it."""
+        """Apply a JSON merge patch (RFC 7396); conditional (409) with a `metadata.resourceVersion` in it.
+
+        `strict` has unknown fields refused, which are dropped otherwise.
+        """
         query = {"fieldManager": FIELD_MANAGER}
+        if strict:
+            query["fieldValidation"] = "Strict"
         if dry_run:
             query["dryRun"] = "All"
         return await self._exchange.fetch_object(
@@ -244,14 +251,19 @@ class Client:
         name: str,
         *,
         uid: str,
+        resource_version: str | None = None,
         propagation: str = "Background",
         grace_period_seconds: int | None = None,
     ) -> None:
-        """Delete the object with this UID, and no other of its name; that it is gone already is success."""
+        """Delete the object with this UID, and no other of its name; that it is gone already is success.
+
+        With a `resource_version`, an object that has changed since stays, and a conflict (409) is raised.
+        """
+        preconditions = {"uid": uid} if resource_version is None else {"uid": uid, "resourceVersion": resource_version}
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
+            "preconditions": preconditions,
             "propagationPolicy": propagation,
         }
         if grace_period_seconds is not None:
@@ -283,6 +295,41 @@ class Client:
         path = PODS.path(namespace, pod, "log")
         payload = await self._exchange.fetch("get", "pods/log", "GET", path, query, headers={"Accept": "*/*"})
         return payload.decode(errors="replace")
+
+    async def log_lines(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool = True,
+        since: str = "",
+        tail_lines: int | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Yield the lines of a container's log as they come, each with its time before it, until the container ends.
+
+        Args:
+            namespace: of the pod.
+            pod: its name.
+            container: one of its containers; ApiError (400) while it has not started.
+            follow: whether to wait for lines to come; otherwise those that are there are all.
+            since: RFC 3339; the server knows whole seconds only, so that lines of that second come again.
+            tail_lines: begin so many lines before the end.
+
+        Close the generator (`contextlib.aclosing`) when leaving early. A container may be silent for hours: no silence
+        ends the stream.
+        """
+        query = {"container": container, "follow": "true" if follow else "false", "timestamps": "true"}
+        if since:
+            query["sinceTime"] = since
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        response = await self._exchange.stream(
+            "pods/log", PODS.path(namespace, pod, "log"), query, headers={"Accept": "*/*"}, silence_seconds=None
+        )
+        async with response, aclosing(read_lines(response, "pods/log")) as lines:
+            async for line in lines:
+                yield line
 
     async def version(self) -> Object:
         """Ask which release the API server is (`gitVersion`, `major`, `minor`)."""

@@ -103,9 +103,12 @@ class Exchange:
         return answer
 
     async def stream(
-        self, what: str, path: str, query: Query, *, headers: dict[str, str], silence_seconds: float
+        self, what: str, path: str, query: Query, *, headers: dict[str, str], silence_seconds: float | None
     ) -> aiohttp.ClientResponse:
-        """Open a watch; the caller reads and closes the answer. Raises ApiError or Unreachable."""
+        """Open a watch, or a log that goes on; the caller reads and closes the answer.
+
+        Raises ApiError or Unreachable; so does reading it, after `silence_seconds` without a byte.
+        """
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self.request_timeout_seconds, sock_read=silence_seconds
         )

@@ -13,9 +13,9 @@ older than what was seen before is told in full, after `on_back`.
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -34,6 +34,39 @@ BREATH = 50
 of the lease."""
 
 
+class Source(Protocol):
+    """What following needs of `Client`."""
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 500,
+        pages: int | None = None,
+    ) -> tuple[list[Object], str]:
+        """Read a collection."""
+        ...
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+        silence_seconds: float | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """Yield what happens."""
+        ...
+
+
 class Follower:
     """Follows one resource in one namespace (or all), and says so by two callbacks, which must not block.
 
@@ -43,12 +76,13 @@ class Follower:
 
     A callback that raises is logged with its traceback and does not end the follower; the object counts as told, and
     is told again only when it changes. `on_back` is called when the server has gone back in time, and then what
-    it has now is told. `last_contact` is `time.monotonic()` of the last sign of life of the server.
+    it has now is told. `last_contact` is `time.monotonic()` of the last sign of life of the server. `on_failure` is
+    told of each request that failed; by raising it ends `run`, for those who have something better to do than to wait.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Source,
         resource: Resource,
         namespace: str | None,
         *,
@@ -57,6 +91,7 @@ class Follower:
         on_object: Callable[[Object], None],
         on_gone: Callable[[str, str, str], None],
         on_back: Callable[[], None] = lambda: None,
+        on_failure: Callable[[ApiError | Unreachable], None] = lambda _: None,
         metadata_only: bool = False,
         silence_seconds: float = 60,
     ) -> None:
@@ -70,6 +105,7 @@ class Follower:
         self._on_object = on_object
         self._on_gone = on_gone
         self._on_back = on_back
+        self._on_failure = on_failure
         self._metadata_only = metadata_only
         self._silence_seconds = silence_seconds
         self._known: dict[tuple[str, str], tuple[str, str]] = {}  # (namespace, name) -> (uid, resourceVersion)
@@ -102,11 +138,13 @@ class Follower:
                     await self._list()
                 failure = await self._watch_until_ended()
             except ApiError as error:
+                self._on_failure(error)
                 if not error.throttled:
                     self._version = None  # 410 above all; after any other ERROR line a list is the safe way on, too
                 failure = str(error)
                 retry_after_seconds = error.retry_after_seconds or 0.0
             except Unreachable as problem:
+                self._on_failure(problem)
                 failure = str(problem)
             except Exception:  # noqa: BLE001  (a loop edge)
                 self._log.exception("follow.broken")

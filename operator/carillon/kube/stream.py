@@ -1,4 +1,4 @@
-"""Reading a watch: one JSON document a line, of any length, until the server or the network ends it."""
+"""Reading what does not end by itself: a watch, one JSON document a line; a log. Lines may be of any length."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -27,6 +27,10 @@ class LineSplitter:
             self._begun.append(rest)
         return [line for line in whole if line]
 
+    def rest(self) -> bytes:
+        """The unfinished last line."""
+        return b"".join(self._begun)
+
 
 async def read_events(response: aiohttp.ClientResponse, what: str) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     """Yield `(type, object)`; an ERROR line is raised as ApiError, a broken stream or line as Unreachable.
@@ -43,3 +47,16 @@ async def read_events(response: aiohttp.ClientResponse, what: str) -> AsyncGener
                 yield event["type"], event["object"]
     except (*NETWORK_ERRORS, orjson.JSONDecodeError) as problem:
         raise unreachable("watch", what, problem) from problem
+
+
+async def read_lines(response: aiohttp.ClientResponse, what: str) -> AsyncGenerator[str, None]:
+    """Yield the lines of a text, the last one though it may not be finished; a broken stream is Unreachable."""
+    lines = LineSplitter()
+    try:
+        async for chunk in response.content.iter_any():
+            for line in lines.feed(chunk):
+                yield line.decode(errors="replace")
+    except NETWORK_ERRORS as problem:
+        raise unreachable("read", what, problem) from problem
+    if rest := lines.rest():
+        yield rest.decode(errors="replace")

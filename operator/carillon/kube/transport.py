@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ import structlog
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from multidict import CIMultiDict
 from yarl import URL
 
 from carillon.kube.errors import NotConfigured
@@ -47,6 +49,20 @@ class Gate(Protocol):
         """Raise WritesRefused unless a write may leave at this moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Impersonation:
+    """Whom requests are made as; RBAC has to allow the one who asks to impersonate them."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+
+    def added_to(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        """Add the headers of user impersonation; that of the groups may come several times."""
+        return CIMultiDict(
+            [*headers.items(), ("Impersonate-User", self.user), *(("Impersonate-Group", g) for g in self.groups)]
+        )
+
+
 _gate: ContextVar[Gate | None] = ContextVar("carillon_gate", default=None)
 
 
@@ -61,8 +77,16 @@ class _Request(aiohttp.ClientRequest):
 class Transport:
     """An HTTP session to one API server, with credentials that are renewed when the server does not take them."""
 
-    def __init__(self, configuration: Any, *, kubeconfig: str | None = None, context: str | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Any,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        impersonation: Impersonation | None = None,
+    ) -> None:
         self.configuration = configuration
+        self._impersonation = impersonation
         self.generation = 0
         self._kubeconfig = kubeconfig
         self._context = context
@@ -72,11 +96,13 @@ class Transport:
         self._open()
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None, context: str | None) -> "Transport":
+    async def connect(
+        cls, kubeconfig: str | None, context: str | None, impersonation: Impersonation | None = None
+    ) -> "Transport":
         """Open a session; raises NotConfigured when nothing usable says where the API server is."""
         configuration = await _load(kubeconfig, context)
         try:
-            return cls(configuration, kubeconfig=kubeconfig, context=context)
+            return cls(configuration, kubeconfig=kubeconfig, context=context, impersonation=impersonation)
         except (OSError, ValueError) as problem:  # a certificate or a key that is none
             raise NotConfigured(f"{_path(kubeconfig, context) or _POD}: {problem}; {_CURE}") from problem
 
@@ -120,6 +146,8 @@ class Transport:
         settings = await self.configuration.auth_settings()
         if "BearerToken" in settings:
             headers = {**headers, "Authorization": settings["BearerToken"]["value"]}
+        if self._impersonation is not None:
+            headers = self._impersonation.added_to(headers)
         token = _gate.set(gate)
         try:
             return await self._session.request(

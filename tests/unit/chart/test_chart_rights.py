@@ -174,7 +174,13 @@ def test_roles_for_people_join_the_built_in_ones_if_wanted(render: Render, aggre
 def test_the_policies_and_their_bindings(render: Render) -> None:
     chart = render()
     policies = {policy["metadata"]["name"]: policy["spec"] for policy in chart.all("ValidatingAdmissionPolicy")}
-    assert set(policies) == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch", "carillon-job-create"}
+    assert set(policies) == {
+        "carillon-system-jobs",
+        "carillon-jobruns",
+        "carillon-event-watch",
+        "carillon-history",
+        "carillon-job-create",
+    }
     assert {policy["failurePolicy"] for policy in policies.values()} == {"Fail"}
     for policy in policies.values():
         assert all(
@@ -220,7 +226,7 @@ def test_and_nowhere_else(render: Render, options: tuple[str, ...], policies: di
 def test_policies_can_be_left_out(render: Render) -> None:
     fewer = render(policies={"requireJobCreate": False})
     names = {thing["metadata"]["name"] for thing in fewer.all("ValidatingAdmissionPolicy")}
-    assert names == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch"}
+    assert names == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch", "carillon-history"}
     assert {b["spec"]["policyName"] for b in fewer.all("ValidatingAdmissionPolicyBinding")} == names
     kinds = {thing["kind"] for thing in render(policies={"install": False}).objects}
     assert not kinds & {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}

@@ -1,20 +1,24 @@
 """A cluster of plain objects for the commands, at a time that stands still."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
 from typer.testing import CliRunner, Result
 
 from carillon.api.base import API_VERSION
-from carillon.cli.cluster import Api, World
+from carillon.cli.cluster import Api, Place, World
 from carillon.cli.main import app
 from carillon.engine.read import read_definition
 from carillon.kube.errors import ApiError
-from carillon.kube.resources import Resource
+from carillon.kube.resources import PODS, SELF_SUBJECT_REVIEWS, Resource
 
 Object = dict[str, Any]
+Words = list[str]
 
 NOW = datetime(2026, 11, 22, 18, 0, 20, tzinfo=UTC)
 CREATED = "2026-11-01T09:00:00Z"
@@ -32,7 +36,18 @@ class FakeApi:
     created: list[Object] = field(default_factory=list)
     closed: bool = False
     before_create: Callable[[Object], None] | None = None
+    before_delete: Callable[[str], None] | None = None
     now: datetime = NOW
+    user: str = "carol"
+    patched: list[tuple[str, str, Object, bool]] = field(default_factory=list)
+    """Plural, name, patch, and whether it was strict."""
+    deleted: list[str] = field(default_factory=list)
+    happens: dict[str, list[Object]] = field(default_factory=dict)
+    """By plural: what a watch tells, one object after the other; None: deleted."""
+    logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """By pod and container: its lines."""
+    place: Place | None = None
+    """Where the last command looked."""
 
     def add(self, plural: str, body: Object) -> None:
         self.objects[plural, body["metadata"]["namespace"], body["metadata"]["name"]] = body
@@ -55,16 +70,99 @@ class FakeApi:
         return found
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, label_selector: str = "", field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 500,
+        pages: int | None = None,
     ) -> tuple[list[Object], str]:
         self._allow("list", resource, namespace)
-        found = self.objects.items()
-        return [o for (plural, ns, _), o in found if plural == resource.plural and namespace in (None, ns)], "1"
+        found = [
+            o for (plural, ns, _), o in self.objects.items() if plural == resource.plural and namespace in (None, ns)
+        ]
+        return [o for o in found if _selected(o, label_selector, field_selector)], "1"
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+        silence_seconds: float | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        self._allow("watch", resource, namespace)
+        for number, item in enumerate(self.happens.pop(resource.plural, ())):
+            await asyncio.sleep(0.01)
+            kind = "DELETED" if item["metadata"].get("deletionTimestamp") else "MODIFIED"
+            yield kind, {**item, "metadata": {**item["metadata"], "resourceVersion": str(100 + number)}}
+        await asyncio.sleep(3600)
+
+    async def log_lines(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool = True,
+        since: str = "",
+        tail_lines: int | None = None,
+    ) -> AsyncGenerator[str, None]:
+        self._allow("get", PODS, namespace)
+        if (pod, container) not in self.logs:
+            raise ApiError(404, "NotFound", f'pods "{pod}" not found')
+        lines = self.logs[pod, container]
+        for number, line in enumerate(lines if tail_lines is None else lines[len(lines) - tail_lines :]):
+            yield f"2026-11-22T17:00:{number:02}.5Z {line}"
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+        strict: bool = False,
+    ) -> Object:
+        self._allow("patch", resource, namespace)
+        found = await self.get(resource, namespace, name)
+        if (body.get("metadata", {}).get("uid") or found["metadata"]["uid"]) != found["metadata"]["uid"]:
+            raise ApiError(409, "Conflict", "the UID in the precondition does not match")
+        if dry_run:
+            return found
+        self.patched.append((resource.plural, name, body, strict))
+        self.objects[resource.plural, namespace or "", name] = _merged(found, body)
+        return self.objects[resource.plural, namespace or "", name]
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str, resource_version: str | None = None
+    ) -> None:
+        self._allow("delete", resource, namespace)
+        if self.before_delete is not None:
+            self.before_delete(name)
+        found = self.objects.get((resource.plural, namespace or "", name))
+        if found is None or found["metadata"]["uid"] != uid:
+            return
+        if resource_version not in (None, found["metadata"]["resourceVersion"]):
+            raise ApiError(409, "Conflict", "the ResourceVersion in the precondition does not match")
+        del self.objects[resource.plural, namespace or "", name]
+        self.deleted.append(name)
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False, strict: bool = False
     ) -> Object:
         self._allow("create", resource, namespace)
+        if resource is SELF_SUBJECT_REVIEWS:
+            return {**body, "status": {"userInfo": {"username": self.user}}}
         if dry_run:
             return body
         if self.before_create is not None:
@@ -78,36 +176,53 @@ class FakeApi:
         self.created.append(body)
         return made
 
-    async def merge_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Object,
-        *,
-        subresource: str = "",
-        dry_run: bool = False,
-    ) -> Object:
-        self._allow("patch", resource, namespace)
-        found = await self.get(resource, namespace, name)
-        if dry_run:
-            return found
-        made = self.objects[resource.plural, namespace or "", name] = merged(found, body)
-        return made
-
     async def close(self) -> None:
         self.closed = True
 
     def invoke(self, *arguments: str, columns: int = 80, stdin: str | None = None) -> Result:
         """Run a command against this cluster."""
 
-        async def connect(kubeconfig: str | None, context: str | None) -> Api:
-            del kubeconfig, context
+        environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
+        return CliRunner().invoke(app, list(arguments), obj=self._world(), env=environment, input=stdin)
+
+    def complete(self, line: str, *, namespace: str) -> Words:
+        """Press Tab at the end of a line, in bash, where the kubeconfig names a namespace."""
+        words = line.split()
+        context = {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": namespace}}
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump({"current-context": "here", "contexts": [context]}, file)
+            file.flush()
+            environment = {
+                "_CARILLON_COMPLETE": "complete_bash",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(words) - 1),
+                "KUBECONFIG": file.name,
+            }
+            done = CliRunner().invoke(app, [], obj=self._world(), env=environment, prog_name="carillon")
+        return done.stdout.split()
+
+    def _world(self) -> World:
+        async def connect(place: Place) -> Api:
+            self.place = place
             return self
 
-        environment = {"COLUMNS": str(columns), "KUBECONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb"}
-        world = World(connect=connect, now=lambda: self.now)
-        return CliRunner().invoke(app, list(arguments), obj=world, env=environment, input=stdin)
+        return World(connect=connect, now=lambda: self.now, random_name=lambda base: f"{base}-x7k2p")
+
+
+def _selected(raw: Object, labels: str, fields: str) -> bool:
+    """Whether equality selectors hold of an object."""
+    metadata = raw["metadata"]
+    pairs = [pair.split("=") for pair in labels.split(",") if pair]
+    named = fields.removeprefix("metadata.name=")
+    return all((metadata.get("labels") or {}).get(k) == v for k, v in pairs) and named in ("", metadata["name"])
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = {k: v for k, v in (old if isinstance(old, dict) else {}).items() if k not in patch}
+    return kept | {k: _merged((old or {}).get(k), v) for k, v in patch.items() if v is not None}
 
 
 def merged(old: Object, patch: Object) -> Object:

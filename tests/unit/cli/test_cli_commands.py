@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from carillon.cli.cluster import Api, World
+from carillon.cli.cluster import Api, Place, World
 from carillon.cli.exit_codes import Exit
 from carillon.cli.main import app
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable
@@ -92,8 +92,8 @@ def test_what_an_admission_policy_says_is_said() -> None:
 
 
 def test_nothing_to_connect_to() -> None:
-    async def connect(kubeconfig: str | None, context: str | None) -> Api:
-        raise NotConfigured(f"{kubeconfig}: no such file; name a kubeconfig")
+    async def connect(place: Place) -> Api:
+        raise NotConfigured(f"{place.kubeconfig}: no such file; name a kubeconfig")
 
     done = CliRunner().invoke(app, ["load", "--kubeconfig", "/none"], obj=World(connect=connect, now=lambda: NOW))
     fails(done, Exit.UNREACHABLE, "/none: no such file")
@@ -403,7 +403,7 @@ def test_nothing_was_due() -> None:
 def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
-    async def connect(kubeconfig: str | None, context: str | None) -> Api:
+    async def connect(place: Place) -> Api:
         return shop()
 
     world = World(connect=connect, now=lambda: NOW)

@@ -46,6 +46,7 @@ class Writable(FakeApi):
         *,
         subresource: str = "",
         dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
         if dry_run:

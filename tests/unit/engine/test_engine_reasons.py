@@ -16,7 +16,9 @@ TABLE = REPOSITORY / "docs" / "operations.md"
 WRITING = ("engine", "controller")
 ONLY_TOLD = {"story", "reasons", "importing", "backend", "preview", "kopf_shell", "system_jobs", "inventory"} | {
     "callers",
+    "aside",
     "cel",
+    "cronwords",
     "eventmatch",
     "filter_worker",
     "filters",

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carillon.api.keys import HISTORY_CLEARED_ANNOTATION
 from carillon.api.scheduledjob import ScheduledJobStatus
 from carillon.engine import names
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.history import Current, dated, record, unrecorded
 from carillon.engine.model import Definition, Job, PodReport, Refusal, Run, TemplateCheck
+from carillon.engine.read import read_definition
 from tests.unit.engine.builders import (
     DEFINITION_UID,
     HOURLY,
@@ -30,6 +32,7 @@ from tests.unit.engine.builders import (
     events,
     history_line,
     invalid_spec,
+    raw_definition,
     runs_of,
     skipped,
     snapshot,
@@ -38,8 +41,9 @@ from tests.unit.engine.builders import (
 )
 
 
-def hourly(**rest: Any) -> Definition:
-    return a_definition(HOURLY, **({"handled": "12:00"} | rest))
+def hourly(*, cleared: str | None = None, **rest: Any) -> Definition:
+    definition = a_definition(HOURLY, **({"handled": "12:00"} | rest))
+    return definition if cleared is None else replace(definition, history_cleared=at(cleared))
 
 
 def status(definition: Definition, *things: Run | Job, now: str = "12:10", **seen: Any) -> ScheduledJobStatus:
@@ -381,6 +385,43 @@ class TestHistory:
                 assert waited < 4, "it waits for a clock that may not come"
                 now += timedelta(seconds=1)
         assert sorted(counted) == sorted(run.name for run in runs)
+
+    def test_cleared_lines_go_and_stay_counted(self) -> None:
+        lines = [history_line("new", "11:40"), history_line("edge", "11:30"), history_line("old", "11:00")]
+        run = a_run("11:00", "Succeeded", ended="11:00:30")
+        before = {"history": lines, "counts": {"succeeded": 3}}
+        after = status(hourly(status=before, cleared="11:30"), run)
+        assert runs_of(after.history) == ["new"]
+        assert after.recorded_through == at("11:30")
+        assert after.counts.succeeded == 4, "the run that had no line yet is counted with the write that clears"
+        again = status(hourly(status=as_json(after), cleared="11:30"), run)
+        assert again == after
+
+    def test_what_ends_after_a_clear_gets_its_line(self) -> None:
+        cleared = hourly(status={"recordedThrough": "2026-03-10T11:30:00Z"}, cleared="11:30")
+        run = a_run("11:00", "Running")
+        after = status(cleared, run, a_job(run, succeeded="11:05"))
+        assert [line.completion_time for line in after.history] == [at("11:30:01")]
+
+    def test_nothing_is_cleared_of_the_present_second_in_which_more_may_end(self) -> None:
+        definition = hourly(status={"history": [history_line("just", "12:10:00")]}, cleared="12:10:00")
+        assert runs_of(status(definition, now="12:10:00").history) == ["just"]
+        assert runs_of(status(definition, now="12:10:01").history) == []
+
+    def test_while_runs_wait_for_their_line_nothing_is_cleared(self) -> None:
+        runs = [a_run(name=f"r{i:02}", phase="Skipped", ended="12:10:00") for i in range(30)]
+        definition = hourly(status={"history": [history_line("old", "11:00")]}, cleared="12:00")
+        first = status(definition, *runs, now="12:10:00")
+        assert "old" in runs_of(first.history)
+        second = status(hourly(status=as_json(first), cleared="12:00"), *runs, now="12:10:01")
+        assert second.counts.skipped == 30
+        assert "old" not in runs_of(second.history)
+
+    @pytest.mark.parametrize("text", ["", "yesterday", "2026-03-10T11:30:00", "2026-03-10"])
+    def test_an_annotation_that_names_no_instant_clears_nothing(self, text: str) -> None:
+        raw = raw_definition(HOURLY, status={"history": [history_line("old", "11:00")]})
+        raw["metadata"]["annotations"] = {HISTORY_CLEARED_ANNOTATION: text}
+        assert runs_of(status(read_definition(raw)).history) == ["old"]
 
     def test_the_message_of_a_line_is_short(self) -> None:
         after = status(hourly(), a_run("12:00", "Failed", ended="12:01", message="x" * 4000))
