@@ -126,6 +126,9 @@ class JobRunStatus(StatusModel):
     message: str = Field(
         default="", max_length=4096, description="In words; of a failed run, the end of what the container said."
     )
+    start_after: Instant | None = Field(
+        default=None, description="Of a due time with jitter: when the run is to start; written once."
+    )
     start_time: Instant | None = Field(default=None, description="When the first Job was made.")
     completion_time: Instant | None = Field(default=None, description="When the run finished.")
     progress: TaskProgress | None = Field(

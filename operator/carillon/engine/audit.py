@@ -149,22 +149,22 @@ def _run(run: Run, definitions: Mapping[str, Definition], now: datetime) -> list
         return [Finding(subject, "its ScheduledJob is gone, and it was not deleted with it")]
     if definition is not None and (definition.invalid or early(definition, run, now) is not None):
         return []  # it waits for its time, or for a definition that can be scheduled
-    start = expected_start(definition, run) if definition is not None else None
+    start = expected_start(definition, run, now) if definition is not None else None
     if start is not None and now - start <= STUCK_AFTER:
         return []
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
-    patience = _patience(definitions.get(run.owner_uid), run) if run.status.reason == WAITING else STUCK_AFTER
+    patience = _patience(definitions.get(run.owner_uid), run, now) if run.status.reason == WAITING else STUCK_AFTER
     if run.phase is Phase.QUEUED and age > patience:
         return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
 
 
-def _patience(definition: Definition | None, run: Run) -> timedelta:
+def _patience(definition: Definition | None, run: Run, now: datetime) -> timedelta:
     """How long after its creation a run may wait for its slot: a day, or until it is too late for it."""
     if definition is None or definition.spec is None:
         return WAITS_AT_MOST
-    start, seconds = expected_start(definition, run), definition.spec.starting_deadline_seconds
+    start, seconds = expected_start(definition, run, now), definition.spec.starting_deadline_seconds
     if start is None or seconds is None:
         return WAITS_AT_MOST
     return min(WAITS_AT_MOST, start + timedelta(seconds=seconds) + STUCK_AFTER - run.created)

@@ -37,7 +37,7 @@ from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import early
-from carillon.engine.starting import is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import disabled, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
@@ -218,7 +218,7 @@ def _start_waiting(
     replaced: set[str] = set()
     waiting = [run for run in runs if not (run.finished or run.deleting or run.job_made or run.uid in jobs)]
     waiting = [run for run in waiting if run.native_job is None]
-    if definition.invalid:
+    if definition.invalid and not disabled(definition):
         # What waits for its time anyway waits on: what is wrong may be mended by then.
         waiting = [run for run in waiting if run.status.phase != Phase.SCHEDULED.value]
     if definition.spec is None:
@@ -231,7 +231,8 @@ def _start_waiting(
         AdoptRun(run.name, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
     ]
     patient = [run for run in owned if is_patient(run, definition)]
-    prompt = [run for run in owned if run not in patient]
+    patient_uids = {run.uid for run in patient}
+    prompt = [run for run in owned if run.uid not in patient_uids]
     able = [
         run
         for run in prompt

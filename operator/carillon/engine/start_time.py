@@ -2,9 +2,9 @@
 
 The intent is written at the due time, whatever puts the start off: jitter, or an exclusion that has begun. So nothing
 is forgotten by an edit in between, and people see the run while it waits: its phase is Scheduled, and it holds no slot.
+The start that jitter gives is written down with it, so that no edit moves it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,10 +13,11 @@ from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import CatchUpPolicy
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, PlannedTrigger, Run
-from carillon.engine.triggers import bound, names_instant, opens_again, starts_at
+from carillon.engine.triggers import anchored, names_instant, opens_again, starts_at, watermarks
 
 JITTER = "Jitter"
 CLOSED = "Closed"
+_NOT_BEGUN = ("", Phase.SCHEDULED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +29,30 @@ class Early:
     until: datetime
 
 
-def expected_start(definition: Definition, run: Run) -> datetime | None:
+def expected_start(definition: Definition, run: Run, now: datetime) -> datetime | None:
     """When a periodic run was to start; None for a run that no due time calls for."""
     due = run.spec.scheduled_time
     if due is None or run.spec.trigger.type is not TriggerType.PERIODIC:
         return None
-    named = (trigger for trigger in _counting(definition) if trigger.name == run.spec.trigger.name)
-    return next((starts_at(trigger, due) for trigger in named), due)
+    if run.status.start_after is not None:
+        return run.status.start_after
+    if not any(trigger.jitter_seconds for trigger in definition.triggers):
+        return due
+    naming = _naming(definition, due, now)
+    return min((starts_at(t, due) for t in naming if not _covers(t, due)), default=due)
 
 
 def early(definition: Definition, run: Run, now: datetime) -> Early | None:
     """Why the run is not to start now; None when its time has come."""
-    start, due = expected_start(definition, run), run.spec.scheduled_time
+    start, due = expected_start(definition, run, now), run.spec.scheduled_time
     if start is None or due is None:
         return None
     if start > now:
         return Early(JITTER, f"starts at {rfc3339(start)}: due at {rfc3339(due)}, and put off by its jitter", start)
-    if now - start <= MISSED_AFTER:
+    if start == due and now - due <= MISSED_AFTER:
         return None
     # What is late is made up for when it is open again: a closed time is no time to run.
-    ends = [opens_again(trigger, now) for trigger in _counting(definition) if names_instant(trigger, due)]
+    ends = [opens_again(trigger, now) for trigger in _naming(definition, due, now)]
     closed = [end for end in ends if end is not None]
     if not closed or len(closed) < len(ends):
         return None
@@ -55,33 +60,39 @@ def early(definition: Definition, run: Run, now: datetime) -> Early | None:
 
 
 def given_up(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:
-    """Why a run that was put off is not to start any more: reason and message; None when it still is.
+    """Why a run that has not begun is not to start any more: reason and message; None when it still is.
 
-    An edit of its trigger withdraws it; if it is late, catchUp decides as it does for a due time that was missed.
+    An edit of all triggers that name its due time withdraws it; if it is late, catchUp decides as it does for a due
+    time that was missed.
     """
-    due, start = run.spec.scheduled_time, expected_start(definition, run)
-    if run.status.phase != Phase.SCHEDULED.value or due is None or start is None or definition.spec is None:
+    due, start = run.spec.scheduled_time, expected_start(definition, run, now)
+    if run.status.phase not in _NOT_BEGUN or due is None or start is None or definition.spec is None:
         return None
-    name = run.spec.trigger.name
-    trigger = next((trigger for trigger in _counting(definition) if trigger.name == name), None)
-    mark = next((mark for mark in definition.status.triggers if mark.name == name), None)
-    if trigger is None or mark is None or mark.since >= due:
-        return "Withdrawn", f"trigger {name} was changed or removed before the run had started"
-    if trigger.closed is not None and (span := trigger.closed.at(due)) is not None:
-        return "Excluded", f"spec.exclude has come to cover the due time: {span.reason}"
+    naming = _naming(definition, due, now)
+    if not naming:
+        return "Withdrawn", f"trigger {run.spec.trigger.name} was changed or removed before the run had started"
+    if all(_covers(trigger, due) for trigger in naming):
+        return "Excluded", "spec.exclude has come to cover the due time"
     policy = definition.spec.catch_up.policy
     if now - start <= MISSED_AFTER or policy is CatchUpPolicy.ALL:
         return None
     if policy is CatchUpPolicy.SKIP:
         return "CatchUp", "it was late, and spec.catchUp.policy is Skip"
-    newer = max(filter(None, (t.open.latest_through(now, after=due) for t in _counting(definition))), default=None)
+    later = (trigger.open.latest_through(now, after=due) for trigger in _counting(definition, now))
+    newer = max(filter(None, later), default=None)
     return ("CatchUp", f"it was late, and {rfc3339(newer)} is due since") if newer is not None else None
 
 
-def _counting(definition: Definition) -> Iterator[PlannedTrigger]:
-    """The triggers that have a watermark, as they count from it."""
-    marks = {mark.name: mark for mark in definition.status.triggers}
-    for trigger in definition.triggers:
-        mark = marks.get(trigger.name)
-        if mark is not None and mark.spec_hash == trigger.spec_hash:
-            yield bound(trigger, mark)
+def _counting(definition: Definition, now: datetime) -> list[PlannedTrigger]:
+    """The triggers as they count since their watermarks, as `due` sees them."""
+    return [trigger for trigger, _ in anchored(definition, watermarks(definition, now))]
+
+
+def _naming(definition: Definition, due: datetime, now: datetime) -> list[PlannedTrigger]:
+    """The triggers that name a due time, and have counted before it."""
+    pairs = anchored(definition, watermarks(definition, now))
+    return [trigger for trigger, mark in pairs if mark.since < due and names_instant(trigger, due)]
+
+
+def _covers(trigger: PlannedTrigger, due: datetime) -> bool:
+    return trigger.closed is not None and trigger.closed.at(due) is not None

@@ -14,7 +14,7 @@ from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.parameters import refusal as parameter_refusal
 from carillon.engine.plan import CreateJob
-from carillon.engine.start_time import early, expected_start, given_up
+from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
@@ -44,8 +44,7 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
     if (put_off := early(definition, run, now)) is not None:
-        update = {"phase": Phase.SCHEDULED.value, "reason": put_off.reason, "message": put_off.message}
-        return Start(status=run.status.model_copy(update=update), wake_at=put_off.until)
+        return _put_off(definition, run, put_off, now)
     missed, others = is_missed(run, definition), slots.others(run)
     patient = is_patient(run, definition)
     if patient and slots.policy is ConcurrencyPolicy.ALLOW:
@@ -85,19 +84,36 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         run_uid=run.uid,
         name=name,
         body=build.job_body(definition, run, name),
-        due_at=expected_start(definition, run),
+        due_at=expected_start(definition, run, now),
         trigger=run.spec.trigger.type.value,
     )
     return Start(create=create)
+
+
+def _put_off(definition: Definition, run: Run, put_off: Early, now: datetime) -> Start:
+    """Let a run wait for its time; it is looked at again when it is too late for it, if that is before."""
+    assert definition.spec is not None
+    update: dict[str, object] = {
+        "phase": Phase.SCHEDULED.value,
+        "reason": put_off.reason,
+        "message": put_off.message,
+    }
+    if put_off.reason == JITTER:
+        update["start_after"] = put_off.until
+    start, deadline_seconds = expected_start(definition, run, now), definition.spec.starting_deadline_seconds
+    moments = [put_off.until]
+    if start is not None and deadline_seconds is not None:
+        moments.append(start + timedelta(seconds=deadline_seconds + 1))
+    return Start(status=run.status.model_copy(update=update), wake_at=min(m for m in moments if m > now))
 
 
 def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:
     """Why a run may not start at all: reason and message; None when it may."""
     assert definition.spec is not None
     key = definition.key
+    if run.spec.trigger.type is TriggerType.PERIODIC and disabled(definition):
+        return "Suspended", f"ScheduledJob {key} was disabled before the run had started"
     if definition.suspended and not run.spec.force:
-        if run.spec.trigger.type is TriggerType.PERIODIC:
-            return "Suspended", f"ScheduledJob {key} was disabled before the run had started"
         return "Disabled", (
             f"ScheduledJob {key} is disabled (spec.suspend: true); enable it, or set spec.force: true in the JobRun"
         )
@@ -109,11 +125,16 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
         return words
     if run.spec.trigger.type is TriggerType.BACKFILL and run.spec.scheduled_time and run.spec.scheduled_time > now:
         return "NotDue", f"a backfill is of the past; spec.scheduledTime is {rfc3339(run.spec.scheduled_time)}"
-    seconds, due = definition.spec.starting_deadline_seconds, expected_start(definition, run)
+    seconds, due = definition.spec.starting_deadline_seconds, expected_start(definition, run, now)
     if due is not None and seconds is not None and now > due + timedelta(seconds=seconds):
         late = int((now - due).total_seconds())
         return "DeadlineExceeded", f"{late} s late; spec.startingDeadlineSeconds is {seconds}"
     return None
+
+
+def disabled(definition: Definition) -> bool:
+    """Whether what is due does not start: the definition is disabled, or its resume has not been seen to the end."""
+    return definition.suspended or definition.status.suspended_since is not None
 
 
 def is_missed(run: Run, definition: Definition) -> bool:
@@ -145,7 +166,7 @@ def _wait(
     """Let a run wait; it is looked at again when it becomes overdue, and when it is too late for it."""
     assert definition.spec is not None
     moments = [until] if until is not None else []
-    due, deadline_seconds = expected_start(definition, run), definition.spec.starting_deadline_seconds
+    due, deadline_seconds = expected_start(definition, run, now), definition.spec.starting_deadline_seconds
     if due is not None:
         moments.append(due + MISSED_AFTER)
         if deadline_seconds is not None:

@@ -127,7 +127,7 @@ def _overdue(
     for current in unfinished:
         if current.status.start_time is not None or early(definition, current.run, now) is not None:
             continue
-        start, due = expected_start(definition, current.run), current.run.spec.scheduled_time
+        start, due = expected_start(definition, current.run, now), current.run.spec.scheduled_time
         if start is not None and due is not None:
             starts.append((start, due))
     return min((due for start, due in starts if now - start >= MISSED_AFTER), default=None)

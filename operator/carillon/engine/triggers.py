@@ -59,8 +59,7 @@ def starts_at(trigger: PlannedTrigger, due: datetime) -> datetime:
 
 def opens_again(trigger: PlannedTrigger, now: datetime) -> datetime | None:
     """When the exclusion ends in which `now` lies; None where none does."""
-    span = trigger.closed.at(now) if trigger.closed is not None else None
-    return span.end if span is not None else None
+    return trigger.closed.opens_after(now) if trigger.closed is not None else None
 
 
 def names_instant(trigger: PlannedTrigger, instant: datetime) -> bool:

@@ -24,6 +24,8 @@ MOST_KEPT = 500_000
 """Spans that are kept in all, at some 80 bytes: 40 MB."""
 _AHEAD = 40
 """Days that a closed time is followed on."""
+_HOPS = 100
+"""How often it is followed on so to tell when it is open again."""
 Days = tuple[ClosedDay, ...]
 
 
@@ -131,6 +133,18 @@ class Closed:
                 break
             number, end = number + 1, following.ends[0]
         return number * DAY + end
+
+    def opens_after(self, instant: datetime) -> datetime | None:
+        """Tell when it is open again, whatever exclusions follow on each other; None when an instant is not closed.
+
+        Of what is closed for more than a decade, an instant in the course of it is told.
+        """
+        end = self.closed_until(to_seconds(instant))
+        for _ in range(_HOPS):
+            if end is None or (further := self.closed_until(end)) is None:
+                break
+            end = further
+        return _datetime(end) if end is not None else None
 
     def next_start(self, after: int, through: int) -> int | None:
         """Tell the first closed second in (after, through]; None when there is none."""

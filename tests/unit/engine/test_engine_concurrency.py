@@ -119,7 +119,7 @@ class TestWhoHoldsASlot:
         assert fired(decide(snapshot(hourly("Forbid"), job), at("12:00"))) == []
 
     def test_a_run_that_has_no_job_yet_keeps_its_place(self) -> None:
-        run = a_run("11:59:30", name="other")
+        run = a_run("11:59:30", "Queued", name="other")
         assert fired(decide(snapshot(hourly("Forbid"), run), at("12:00"))) == []
 
     def test_a_vanished_job_is_one_holder_and_not_two(self) -> None:

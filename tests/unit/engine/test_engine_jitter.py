@@ -1,14 +1,15 @@
 """Jitter moves the start of a run, never its due time, and never past the next one."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from carillon.api.jobrun import JobRunStatus
 from carillon.engine import plan as plans
 from carillon.engine.decide import decide
-from carillon.engine.model import Definition
+from carillon.engine.model import Definition, Run
 from carillon.engine.triggers import starts_at
 from tests.unit.engine.builders import (
     a_definition,
@@ -22,6 +23,7 @@ from tests.unit.engine.builders import (
     history_line,
     job_names,
     outcome,
+    run_status,
     skipped,
     snapshot,
 )
@@ -183,3 +185,108 @@ def test_catch_up_all_counts_the_deadline_from_the_start() -> None:
     begin = start(definition)
     assert begin - at("12:00") > timedelta(seconds=100)
     assert fired(decide(snapshot(definition), begin + timedelta(seconds=120))) == ["12:00:00"]
+
+
+def test_a_definition_that_is_first_seen_after_its_due_time_has_its_jitter_all_the_same() -> None:
+    definition = a_definition(triggers=HOURLY, created="11:59:58", status={"observedGeneration": 0})
+    run = a_run("12:00", created="12:00:01", trigger="t0")
+    plan = decide(snapshot(definition, run), at("12:00:01"))
+    assert (job_names(plan), outcome(plan, run)) == ([], WAITS)
+    assert plan.wake_at == start(hourly())
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "changed", "expected"),
+    [
+        ("Skip", {}, ("Skipped", "CatchUp")),
+        ("Latest", {}, ("Skipped", "CatchUp")),
+        ("Latest", {"triggers": []}, ("Skipped", "Withdrawn")),
+    ],
+)
+def test_a_process_that_dies_after_the_run_was_made_changes_nothing(
+    catch_up: str, changed: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    definition = a_definition(
+        **{"triggers": HOURLY, "handled": "11:00", "created": "10:00", "catchUp": {"policy": catch_up}, **changed}
+    )
+    run = a_run("12:00", trigger="t0")
+    plan = decide(snapshot(definition, run), at("18:20:00"))
+    assert (job_names(plan), outcome(plan, run)) == ([], expected)
+
+
+@pytest.mark.parametrize("jitter", [None, 60, 3600])
+def test_an_edit_of_the_jitter_does_not_move_a_start_that_is_planned(jitter: int | None) -> None:
+    before = hourly(handled="12:00", catchUp={"policy": "Skip"}, startingDeadlineSeconds=60)
+    (planned,) = each(
+        decide(snapshot(before, run := a_run("12:00", trigger="t0")), at("12:00:00.1")), plans.WriteRunStatus
+    )
+    waiting = replace(run, status=JobRunStatus.model_validate(planned.status))
+    assert waiting.status.start_after == start(before)
+    edited = a_definition(triggers=[{**HOURLY[0], "jitterSeconds": jitter}], catchUp={"policy": "Skip"})
+    definition = replace(edited, status=before.status, generation=2)
+    assert job_names(decide(snapshot(definition, waiting), start(before) - timedelta(seconds=1))) == []
+    assert len(job_names(decide(snapshot(definition, waiting), start(before)))) == 1
+
+
+def test_the_due_time_of_two_triggers_stays_while_one_of_them_names_it() -> None:
+    named = [HOURLY[0], {"name": "t1", "cron": "0 12 * * *", "jitterSeconds": 900}]
+    before = a_definition(triggers=named, handled="11:00")
+    run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    left = replace(a_definition(triggers=named[1:]), status=before.status, generation=2)
+    assert outcome(decide(snapshot(left, run), at("12:00:02")), run) == WAITS
+    none = replace(a_definition(triggers=[]), status=before.status, generation=2)
+    assert outcome(decide(snapshot(none, run), at("12:00:02")), run) == ("Skipped", "Withdrawn")
+
+
+def test_an_exclusion_has_to_cover_it_for_all_of_them() -> None:
+    named = [HOURLY[0], {"name": "t1", "cron": "0 1 * * *", "timeZone": "Asia/Tokyo", "jitterSeconds": 900}]
+    before = a_definition(triggers=named, handled="11:00")
+    run = a_run("2026-03-10 16:00", "Scheduled", reason="Jitter", trigger="t0")
+    closed = a_definition(triggers=named, exclude={"dates": ["2026-03-10"]})  # in Tokyo it is the 11th already
+    plan = decide(snapshot(replace(closed, status=before.status, generation=2), run), at("16:00:01"))
+    assert outcome(plan, run) == WAITS
+
+
+def test_a_resume_fires_nothing_that_waited_before_it() -> None:
+    before = hourly(handled="12:00")
+    run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
+    bad = {"exclude": {"calendars": ["missing"]}}
+    disabled = replace(a_definition(triggers=HOURLY, suspend=True, **bad), status=before.status, generation=2)
+    assert outcome(decide(snapshot(disabled, run), at("12:00:30")), run) == ("Skipped", "Suspended")
+    suspended = before.status.model_copy(update={"suspended_since": at("12:00:20")})
+    resumed = replace(a_definition(triggers=HOURLY), status=suspended, generation=3)
+    plan = decide(snapshot(resumed, run), at("12:20:00"))
+    assert (job_names(plan), outcome(plan, run)) == ([], ("Skipped", "Suspended"))
+
+
+def test_a_run_that_waits_for_a_closed_time_is_looked_at_when_it_is_too_late_for_it() -> None:
+    closed = {
+        "windows": [{"cron": "0 4 * * *", "durationSeconds": 14400}, {"cron": "0 7 * * *", "durationSeconds": 21600}]
+    }
+    definition = a_definition(
+        "0 3 * * *", handled="02:00", created="01:00", exclude=closed, startingDeadlineSeconds=7200
+    )
+    run = a_run("03:00", created="04:30:00", trigger="t0")
+    plan = decide(snapshot(definition, run), at("04:30:00"))
+    assert outcome(plan, run) == ("Scheduled", "Closed")
+    assert "starts at 2026-03-10T13:00:00Z" in run_status(plan, run).message
+    assert plan.wake_at == at("05:00:01")
+
+
+def test_deciding_does_not_grow_with_the_square_of_what_waits() -> None:
+    definition = hourly(handled="12:00")
+    runs = [a_run(name=f"b{number}", trigger="t0", scheduledTime=at("11:00")) for number in range(300)]
+    compared: list[str] = []
+
+    class Watched(Run):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(self.name)
+            return self is other
+
+        __hash__ = Run.__hash__
+
+    watched = [Watched(**{f.name: getattr(run, f.name) for f in fields(run)}) for run in runs]
+    decide(snapshot(definition, *watched), at("12:30:00"))
+    assert len(compared) < 10 * len(runs)

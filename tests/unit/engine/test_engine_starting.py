@@ -58,7 +58,7 @@ class TestRunNow:
 
     def test_runs_start_in_the_order_of_their_due_times(self) -> None:
         definition = a_definition(HOURLY, handled="11:00", concurrency={"policy": "Allow"})
-        late, early = a_run("11:00", created="12:00:05"), a_run(name="manual", created="11:30")
+        late, early = a_run("12:00", created="12:00:05", trigger="t0"), a_run(name="manual", created="12:00:01")
         assert job_names(decide(snapshot(definition, early, late), at("12:00:06")))[0] == late.name
 
 
