@@ -250,7 +250,7 @@ def test_an_exclusion_has_to_cover_it_for_all_of_them() -> None:
 def test_a_resume_fires_nothing_that_waited_before_it() -> None:
     before = hourly(handled="12:00")
     run = a_run("12:00", "Scheduled", reason="Jitter", trigger="t0")
-    bad = {"exclude": {"calendars": ["missing"]}}
+    bad: dict[str, Any] = {"exclude": {"calendars": ["missing"]}}
     disabled = replace(a_definition(triggers=HOURLY, suspend=True, **bad), status=before.status, generation=2)
     assert outcome(decide(snapshot(disabled, run), at("12:00:30")), run) == ("Skipped", "Suspended")
     suspended = before.status.model_copy(update={"suspended_since": at("12:00:20")})
