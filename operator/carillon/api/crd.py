@@ -69,7 +69,8 @@ JOB_RUN_COLUMNS = (
     Column("Scheduled Time", ".spec.scheduledTime", "The due time of a periodic run.", wide=True),
     Column("Started", ".status.startTime", "Time since the first Job was made.", type="date", wide=True),
     Column("Finished", ".status.completionTime", "Time since the run finished.", type="date", wide=True),
-    Column("Exit Code", ".status.steps[0].exitCode", "Of the first Job's container.", type="integer", wide=True),
+    Column("Attempts", ".status.attempts", "How often it was attempted.", type="integer", wide=True),
+    Column("Exit Code", ".status.steps[-1:].exitCode", "Of the last Job's container.", type="integer", wide=True),
     Column("Message", ".status.message", "In words; of a failed run, what the container said.", wide=True),
 )
 

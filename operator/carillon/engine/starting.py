@@ -10,10 +10,14 @@ from carillon.engine import build, names
 from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
 from carillon.engine.due import MISSED_AFTER
+from carillon.engine.ending import earlier
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
+from carillon.engine.pausing import NOT_STARTED, PAUSE_REQUESTED
+from carillon.engine.pausing import ended as pausing_ended
 from carillon.engine.plan import CreateJob
 from carillon.engine.start_time import early, expected_start, given_up
+from carillon.engine.stopping import REQUESTED
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
@@ -39,9 +43,13 @@ class Start:
 def start(definition: Definition, run: Run, slots: Slots, observations: Observations, now: datetime) -> Start:
     """Decide about one run that has no Job; hands out a slot when it starts."""
     assert definition.spec is not None
+    if run.spec.stop:
+        return Start(status=_ended(run, REQUESTED.phase, REQUESTED.reason, REQUESTED.done, now))
     words = refusal(definition, run, now)
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
+    if run.spec.suspend:
+        return _wait(definition, run, PAUSE_REQUESTED, NOT_STARTED, now, phase=Phase.PAUSED)
     if (put_off := early(definition, run, now)) is not None:
         update = {"phase": Phase.SCHEDULED.value, "reason": put_off.reason, "message": put_off.message}
         return Start(status=run.status.model_copy(update=update), wake_at=put_off.until)
@@ -94,7 +102,7 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
     """Why a run may not start at all: reason and message; None when it may."""
     assert definition.spec is not None
     key = definition.key
-    if definition.suspended and not run.spec.force:
+    if definition.suspended(now) and not run.spec.force:
         if run.spec.trigger.type is TriggerType.PERIODIC:
             return "Suspended", f"ScheduledJob {key} was disabled before the run had started"
         return "Disabled", (
@@ -138,6 +146,7 @@ def _wait(
     *,
     until: datetime | None = None,
     replace: tuple[str, ...] = (),
+    phase: Phase = Phase.QUEUED,
 ) -> Start:
     """Let a run wait; it is looked at again when it becomes overdue, and when it is too late for it."""
     assert definition.spec is not None
@@ -148,7 +157,7 @@ def _wait(
         if deadline_seconds is not None:
             moments.append(due + timedelta(seconds=deadline_seconds + 1))
     waiting = run.status.model_copy(
-        update={"phase": Phase.QUEUED.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
+        update={"phase": phase.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
     )
     return Start(status=waiting, replace=replace, wake_at=min((m for m in moments if m > now), default=None))
 
@@ -169,8 +178,18 @@ def _ended(run: Run, phase: Phase, reason: str, message: str, now: datetime) -> 
 
 
 def started(run: Run, job_name: str, job_uid: str, at: datetime) -> JobRunStatus:
-    """Status of a run whose Job was made."""
-    step = StepStatus(name=STEP, phase=Phase.RUNNING.value, job=job_name, job_uid=job_uid, start_time=at)
-    return run.status.model_copy(
-        update={"phase": Phase.RUNNING.value, "reason": "", "message": "", "start_time": at, "steps": (step,)}
+    """Status of a run whose Job was made: that of its first attempt, or of another one."""
+    attempt = len(run.status.steps) + 1
+    step = StepStatus(
+        name=STEP, attempt=attempt, phase=Phase.RUNNING.value, job=job_name, job_uid=job_uid, start_time=at
+    )
+    return pausing_ended(run.status, at).model_copy(
+        update={
+            "phase": Phase.RUNNING.value,
+            "reason": "",
+            "message": "",
+            "start_time": run.status.start_time or at,
+            "attempts": attempt,
+            "steps": (*earlier(run.status.steps), step),
+        }
     )

@@ -105,7 +105,8 @@ class Ledger:
             self.barriers |= {(new.uid, trigger.name): new.created for trigger in new.triggers}
             return
         hashes = {trigger.name: trigger.spec_hash for trigger in old.triggers}
-        resumed = old.suspended and not new.suspended and old.status.suspended_since is not None
+        now = self._cluster.now
+        resumed = old.suspended(now) and not new.suspended(now) and old.status.suspended_since is not None
         for trigger in new.triggers:
             if resumed or hashes.get(trigger.name) != trigger.spec_hash:
                 self.barriers[(new.uid, trigger.name)] = self._cluster.now
@@ -212,7 +213,7 @@ class Ledger:
             assert not told, f"{record.name} is made, and {line} says that it was skipped"
         if self._prompt:
             definition = self.definitions[uid]
-            assert not definition.suspended, f"{record.name} is made while the definition is disabled"
+            assert not definition.suspended(due), f"{record.name} is made for a time when the definition is disabled"
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
         assert due <= self._cluster.now, f"{record.name} is made too early"
@@ -270,7 +271,7 @@ class Ledger:
             definition = self.definitions[raw["metadata"]["uid"]]
             status = definition.status
             assert status.observed_generation == definition.generation, f"{name}: the last edit was not seen"
-            if not definition.suspended and not definition.invalid:
+            if not definition.suspended(self._cluster.now) and not definition.invalid:
                 for trigger, mark in self._marked(definition):
                     if definition.generation == 1:
                         assert mark.since == definition.created, f"{name}: counts since {mark.since}, not its creation"
