@@ -41,7 +41,7 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
     for run in runs:
         vanished = run.job_made and not run.finished and run.status.steps[-1].job_uid not in present
         lingers = vanished and not pods_are_gone(run.status.steps[-1].job_uid, observations)
-        if lingers or (not vanished and goes_on(run, current.get(run.uid))):
+        if lingers or goes_on(run, current.get(run.uid)):
             held[run.uid] = run.name
     told = {step.job_uid for run in runs if run.uid in held for step in run.status.steps}
     for uid in observations.lingering_jobs - told:

@@ -53,11 +53,9 @@ def is_between(run: Run) -> bool:
 
 def goes_on(run: Run, job: Job | None) -> bool:
     """Whether a run holds its slot though no Job of its is active: through back-off, and pauses in it (design 3.5)."""
-    if run.finished or run.spec.stop:
-        return False
     if is_between(run):
         return True
-    return job is not None and next_start(run.status, job) is not None
+    return not run.finished and not run.spec.stop and job is not None and next_start(run.status, job) is not None
 
 
 def waiting(status: JobRunStatus, job: Job) -> JobRunStatus:
