@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from carillon.api.scheduledjob import ScheduledJobSpec
+from hack import manifests
 from tests.unit.chart.conftest import Manifest, Render, Rendered, value_sets
 
 CLUSTER_SCOPED = {
@@ -190,7 +191,7 @@ def test_the_policies_know_every_field_of_the_suspension() -> None:
     fields = {field.alias or name for name, field in ScheduledJobSpec.model_fields.items()}
     known = {"suspend", "suspendUntil", "suspendReason", "suspendedBy"}
     assert {field for field in fields if field.startswith("suspend")} == known
-    policies = (CHART / "templates/policies.yaml").read_text()
+    policies = (manifests.CHART / "templates/policies.yaml").read_text()
     assert "['suspend', 'suspendUntil', 'suspendReason', 'suspendedBy']" in policies
 
 
