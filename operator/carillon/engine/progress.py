@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carillon.api.jobrun import JobRunStatus, Phase
-from carillon.engine import stopping
+from carillon.engine import pausing, stopping
 from carillon.engine.attempts import attempt_again
 from carillon.engine.concurrency import pods_are_gone
 from carillon.engine.ending import ended, step_ended
@@ -56,10 +56,8 @@ def advance(run: Run, job: Job | None, *, replaced: bool, observations: Observat
     if stop is not None:
         return Progress(stopping.told(status, stop), change=stopping.deletion(run, job, stop))
     paused = pause(run, status, job, now)
-    if paused.status.reason or paused.change is not None:
-        status = paused.status
-        if status.reason != PODS_REFUSED:
-            return Progress(status, change=paused.change)
+    if paused.change is not None or paused.status.reason in pausing.REASONS:
+        return Progress(paused.status, change=paused.change)
     status, refused = paused.status, observations.pods_refused.get(job.uid)
     if refused is not None and not job.active:
         status = status.model_copy(update={"reason": PODS_REFUSED, "message": beginning(refused, MESSAGE_BYTES)})

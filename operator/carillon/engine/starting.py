@@ -9,6 +9,7 @@ from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
 from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
+from carillon.engine.disabling import why_disabled
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.ending import earlier
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
@@ -106,7 +107,8 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
         if run.spec.trigger.type is TriggerType.PERIODIC:
             return "Suspended", f"ScheduledJob {key} was disabled before the run had started"
         return "Disabled", (
-            f"ScheduledJob {key} is disabled (spec.suspend: true); enable it, or set spec.force: true in the JobRun"
+            f"ScheduledJob {key} is disabled{why_disabled(definition)} (spec.suspend: true); enable it, or set "
+            "spec.force: true in the JobRun"
         )
     if definition.invalid:
         return "Invalid", f"ScheduledJob {key} is not valid: {definition.invalid}"

@@ -173,7 +173,7 @@ class TestResume:
 
 class TestDisabledUntil:
     def test_it_fires_from_that_moment_on(self) -> None:
-        until = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
+        until: dict[str, Any] = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
         definition = a_definition(
             EVERY_MINUTE, handled="12:00", status={"suspendedSince": "2026-03-10T12:00:30Z"}, **until
         )
@@ -185,20 +185,20 @@ class TestDisabledUntil:
         assert status_after(plan, definition).suspended_since is None
 
     def test_what_was_due_since_then_is_missed_and_not_suspended(self) -> None:
-        status = {"suspendedSince": "2026-03-10T12:00:30Z"}
-        until = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
+        status: dict[str, Any] = {"suspendedSince": "2026-03-10T12:00:30Z"}
+        until: dict[str, Any] = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
         definition = a_definition(EVERY_MINUTE, handled="12:00", status=status, **until)
         after_downtime = status_after(decide(snapshot(definition), at("12:30:20")), definition)
         assert after_downtime.triggers[0].handled_through == at("12:04:59")
 
     def test_an_edit_never_fires(self) -> None:
-        status = {"suspendedSince": "2026-03-10T12:00:30Z"}
-        until = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
+        status: dict[str, Any] = {"suspendedSince": "2026-03-10T12:00:30Z"}
+        until: dict[str, Any] = {"suspend": True, "suspendUntil": "2026-03-10T12:05:00Z"}
         edited = a_definition(EVERY_MINUTE, handled="12:00", status=status, generation=2, observed=1, **until)
         resumed = status_after(decide(snapshot(edited), at("12:30:20")), edited)
         assert resumed.triggers[0].handled_through == at("12:30:20")
 
     def test_people_see_what_is_due_when_it_has_ended(self) -> None:
-        until = {"suspend": True, "suspendUntil": "2026-03-10T15:00:00Z"}
+        until: dict[str, Any] = {"suspend": True, "suspendUntil": "2026-03-10T15:00:00Z"}
         definition = a_definition(HOURLY, handled="12:00", **until)
         assert status_after(decide(snapshot(definition), at("12:10")), definition).next_executions[0] == at("15:00")
