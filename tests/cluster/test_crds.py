@@ -668,7 +668,10 @@ def test_defaults_are_filled_in_and_nulls_are_not_kept(api: Api) -> None:
         "history": {"succeeded": 3, "failed": 3},
     }
     run = api.apply(job_run(scheduledTime=None))
-    assert run["spec"] == {"scheduledJob": "nightly", "trigger": {"type": "Manual"}, "force": False}
+    given = {"force": False, "suspend": False, "stop": False}
+    assert run["spec"] == {"scheduledJob": "nightly", "trigger": {"type": "Manual"}, **given}
+    retried = api.apply(scheduled_job(retry={"limit": 2, "backoff": {"initialSeconds": 5}}))
+    assert retried["spec"]["retry"] == {"limit": 2, "backoff": {"initialSeconds": 5, "factor": 2, "maxSeconds": 600}}
 
 
 def test_a_partial_object_is_filled_up(dry: Api) -> None:
@@ -697,7 +700,31 @@ def test_auto_start_is_set_at_creation_only(api: Api, at_first: bool) -> None:
 )
 def test_a_run_does_not_change(api: Api, change: Manifest) -> None:
     api.apply(job_run())
-    assert "the spec of a JobRun does not change; create a new JobRun instead" in api.refusal(job_run(**change))
+    refusal, [field] = api.refusal(job_run(**change)), change
+    assert f"spec.{field}: Forbidden: found a change; of a JobRun only spec.suspend" in refusal
+    assert "create a new JobRun instead" in refusal
+
+
+def test_a_run_is_paused_resumed_and_stopped_once(api: Api) -> None:
+    for suspend in (False, True, False, True):
+        assert api.apply(job_run(suspend=suspend))["spec"]["suspend"] is suspend
+    assert api.apply(job_run(stop=True))["spec"]["stop"] is True
+    for again in ({"stop": False}, {}):
+        assert "spec.stop: Forbidden: a stop is not taken back" in api.refusal(job_run(**again))
+
+
+@pytest.mark.parametrize(
+    ("retry", "field"),
+    [({}, "spec.retry.limit"), ({"limit": 10}, "spec.retry.limit"), ({"limit": 1, "backoff": {"factor": 0}}, "factor")],
+)
+def test_retries_are_bounded(dry: Api, retry: Manifest, field: str) -> None:
+    assert field in dry.refusal(scheduled_job(retry=retry), "--dry-run=server")
+
+
+@pytest.mark.parametrize("given", [{"retry": {"limit": 1}}, {"suspendUntil": "2026-12-24T18:00:00Z"}])
+def test_a_cron_job_has_no_retries_and_no_end_of_its_suspension(dry: Api, given: Manifest) -> None:
+    refusal = dry.refusal(scheduled_job(backend="CronJob", triggers=[DAILY], **given), "--dry-run=server")
+    assert f"a CronJob does not know {next(iter(given))}" in refusal
 
 
 def test_a_run_stays_under_ten_kilobytes(api: Api) -> None:
@@ -763,13 +790,14 @@ def test_the_columns_of_scheduled_jobs(api: Api) -> None:
 
 def test_the_columns_of_job_runs(api: Api) -> None:
     api.apply(job_run(trigger={"type": "Periodic"}, scheduledTime="2099-01-01T03:00:00Z", requestedBy="alice"))
-    step = {"name": "main", "exitCode": 3}
+    steps = [{"name": "main", "attempt": number, "exitCode": code} for number, code in ((1, 1), (2, 3))]
     progress = {"percent": 40, "message": "half", "updateTime": "2026-01-01T03:00:00.000001Z"}
     status = {
         "phase": "Failed",
         "reason": "ExitCode",
         "message": "no space left",
-        "steps": [step],
+        "attempts": 2,
+        "steps": steps,
         "progress": progress,
     }
     times = {"startTime": "2026-01-01T03:00:00Z", "completionTime": "2026-01-01T03:00:00Z"}
@@ -783,13 +811,14 @@ def test_the_columns_of_job_runs(api: Api) -> None:
         "REQUESTED BY",
         "STARTED",
         "FINISHED",
+        "ATTEMPTS",
         "EXIT CODE",
         "TASK MESSAGE",
         "MESSAGE",
     ]
     cells = columns(row)
     assert cells[7:9] == ["2099-01-01T03:00:00Z", "alice"]
-    assert cells[11:] == ["3", "half", "no space left"]
+    assert cells[11:] == ["2", "3", "half", "no space left"], "the exit code of the last attempt"
     assert "<invalid>" not in row
 
 

@@ -178,16 +178,18 @@ def install(release: Release, rendered: str) -> None:
         for role in (role.format(release=release.name) for role in roles):
             user = f"--user={release.user(who)}"
             release.kubectl("create", "rolebinding", f"{who}-{role}", f"--clusterrole={role}", user)
-    # No role of the chart changes runs; a cluster's own may.
+    # A role of a cluster's own, that changes runs and does not make them.
     release.kubectl("create", "role", "changer", "--verb=get,patch", "--resource=jobruns.carillon.dev")
     release.kubectl("create", "rolebinding", "changer", "--role=changer", f"--user={release.user('changer')}")
     for job in (scheduled_job("system", "System"), scheduled_job("user"), on_nodes("watches-nodes")):
         release.kubectl("create", "--filename=-", input=json.dumps(job))
     until(lambda: aggregated(release), "the built-in roles to aggregate the chart's")
+    uid = release.kubectl("get", "scheduledjob", "system", "--output=jsonpath={.metadata.uid}").stdout
     for run in (
         job_run("user", name="plain", annotations={"note": "a"}),
         job_run("user", name="noted", annotations={NATIVE_JOB: "user-1/0b7a9a34", CATCH_UP: "true"}),
         job_run("user", trigger={"type": "Backfill"}, name="backfilled", labels={BACKFILL: "b"}),
+        job_run("system", name="of-system", ownerReferences=owned_by("system", uid)),
     ):
         release.kubectl("create", "--filename=-", input=json.dumps(run), who="operator")
     until(lambda: enforced(release), "the API server to enforce the policies")
@@ -243,6 +245,10 @@ def run_metadata(name: str, **fields: Any) -> Act:
     return Act(("patch", "jobrun", name, "--type=merge", "--patch", json.dumps({"metadata": fields})))
 
 
+def run_spec(name: str, **fields: Any) -> Act:
+    return Act(("patch", "jobrun", name, "--type=merge", "--patch", json.dumps({"spec": fields})))
+
+
 def delete(name: str) -> Act:
     return Act(("delete", "scheduledjob", name))
 
@@ -269,6 +275,7 @@ BY_ROLE = "cannot"
 """A word of RBAC's own refusals."""
 ADMINISTER = "the verb administer"
 CREATE_JOBS = "the right to create Jobs"
+WHY_DISABLED = {"suspendReason": "the disk is full", "suspendedBy": "alice", "suspendUntil": "2026-12-24T18:00:00Z"}
 TO_SYSTEM = ("spec.class: found System", ADMINISTER, "use User")
 MAY_CLEAR = "the right to delete JobRuns"
 CLEARED, NOON = "carillon.dev/history-cleared-through", "2026-01-01T12:00:00Z"
@@ -276,12 +283,18 @@ APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SYSTEM_JOBS_ARE_DISABLED_ENABLED_AND_RUN_BY_ALL_WHO_MAY_EDIT = [
     allowed("editor", "disables a system job", spec("system", suspend=True)),
     allowed("editor", "enables a system job", spec("system", suspend=False)),
+    allowed("editor", "says why a system job is disabled", spec("system", suspend=True, **WHY_DISABLED)),
+    allowed("editor", "enables it before its time", spec("system", suspend=False, suspendUntil=None)),
     allowed("editor", "runs a system job", create(job_run("system"))),
+    allowed("runner", "stops a run of a system job", run_spec("of-system", stop=True)),
+    allowed("runner", "pauses a run of a system job", run_spec("of-system", suspend=True)),
     allowed("editor", "leaves the mark of kubectl apply", metadata("system", annotations={APPLIED: "{}"})),
     allowed("writer", "disables a system job", spec("system", suspend=True)),
     allowed("runner", "runs a system job", create(job_run("system"))),
 ]
 AND_ARE_NOT_EDITED = [
+    refused("runner", "change what a run of it does", run_spec("of-system", force=True), "spec.force", "create a new"),
+    refused("viewer", "stop a run of it", run_spec("of-system", stop=True), BY_ROLE),
     refused("editor", "reschedule", spec("system", triggers=[]), "spec.triggers: not", ADMINISTER),
     refused("editor", "add a field", spec("system", timeoutSeconds=5), "spec.timeoutSeconds: not", ADMINISTER),
     refused("editor", "remove a field", spec("system", triggers=None), "spec.triggers: not", ADMINISTER),
@@ -340,6 +353,7 @@ WHAT_A_RUN_IS_THE_OPERATOR_SAYS = [
     refused("changer", "note another native Job", run_metadata("noted", annotations={NATIVE_JOB: "a/b"}), NOTES),
     refused("changer", "forget the native Job", run_metadata("noted", annotations={NATIVE_JOB: None}), NOTES),
     refused("changer", "forget that it was missed", run_metadata("noted", annotations=None), NOTES),
+    refused("runner", "take its owner away", run_metadata("of-system", ownerReferences=None), "for good"),
     refused("runner", "call it autoStart", create(job_run("user", trigger=SAYS_AUTO_START)), "found autoStart"),
     refused("runner", "make it of a backfill", create(job_run("user", labels={BACKFILL: "b"})), BACKFILL, "leave it"),
     refused("changer", "make it of a backfill later", run_metadata("plain", labels={BACKFILL: "b"}), BACKFILL),

@@ -200,6 +200,14 @@ def test_database_dump_gives_up_on_a_writer_that_does_not(api: Api, hasty_dump: 
     assert "a writer holds /database/.lock" in status["message"]
 
 
+def test_flaky_service_answers_at_the_third_attempt(api: Api, runs: dict[str, Manifest]) -> None:
+    run = runs["call-flaky-service"]
+    assert (run["status"]["phase"], run["status"]["attempts"]) == ("Succeeded", 3)
+    assert [step["exitCode"] for step in run["status"]["steps"]] == [22, 22, 0]
+    assert run["status"]["steps"][0]["message"] == "503 service unavailable"
+    assert "answered at attempt 3" in log_of(api, run)
+
+
 def test_one_off_runs_when_asked_and_waits_for_its_time(api: Api, runs: dict[str, Manifest]) -> None:
     run = runs["switch-price-list"]
     assert run["status"]["phase"] == "Succeeded"

@@ -72,7 +72,8 @@ JOB_RUN_COLUMNS = (
     Column("Requested By", ".spec.requestedBy", "Who asked for the run.", wide=True),
     Column("Started", ".status.startTime", "Time since the first Job was made.", type="date", wide=True),
     Column("Finished", ".status.completionTime", "Time since the run finished.", type="date", wide=True),
-    Column("Exit Code", ".status.steps[0].exitCode", "Of the first Job's container.", type="integer", wide=True),
+    Column("Attempts", ".status.attempts", "How often it was attempted.", type="integer", wide=True),
+    Column("Exit Code", ".status.steps[-1:].exitCode", "Of the last Job's container.", type="integer", wide=True),
     Column("Task Message", ".status.progress.message", "What the task says it is at.", wide=True),
     Column("Message", ".status.message", "In words; of a failed run, what the container said.", wide=True),
 )

@@ -25,6 +25,7 @@ class Phase(StrEnum):
     SCHEDULED = "Scheduled"
     QUEUED = "Queued"
     RUNNING = "Running"
+    PAUSED = "Paused"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     STOPPED = "Stopped"
@@ -52,7 +53,7 @@ class RunTrigger(ApiModel):
 
 
 class JobRunSpec(ApiModel):
-    """What was asked for; it does not change."""
+    """What was asked for; it does not change, but for suspend and a one-way stop."""
 
     scheduled_job: str = Field(
         min_length=1, max_length=52, description="Name of the ScheduledJob to run, in the same namespace."
@@ -78,12 +79,24 @@ class JobRunSpec(ApiModel):
     force: bool = Field(
         default=False, description="Run even when the ScheduledJob is disabled (spec.suspend). Default: false."
     )
+    suspend: bool = Field(
+        default=False,
+        description="Pause the run: its pods end with their grace, and false starts the work again, from its "
+        "beginning. A run that has not started waits. Time in pause does not count toward timeoutSeconds, but toward "
+        "startingDeadlineSeconds. Refused where something else suspends the Job (Kueue). Default: false.",
+    )
+    stop: bool = Field(
+        default=False,
+        description="Stop the run, for good: its pods end with their grace, and it is Stopped when none is left. "
+        "Cannot be taken back. Default: false.",
+    )
 
 
 class StepStatus(StatusModel):
-    """One Job of the run."""
+    """One Job of the run: an attempt of a step."""
 
     name: str = Field(max_length=63, description="Name of the step.")
+    attempt: int = Field(default=1, ge=1, description="The number of the attempt, from 1.")
     phase: str = Field(default="", max_length=16, description="Where the step stands; the words are those of the run.")
     job: str = Field(default="", max_length=63, description="Name of the Job; written once it was made.")
     job_uid: str = Field(default="", alias="jobUID", max_length=36, description="UID of the Job.")
@@ -120,7 +133,7 @@ class JobRunStatus(StatusModel):
     phase: str = Field(
         default="",
         max_length=16,
-        description="Scheduled (also when empty), Queued, Running, Succeeded, Failed, Stopped or Skipped.",
+        description="Scheduled (also when empty), Queued, Running, Paused, Succeeded, Failed, Stopped or Skipped.",
     )
     reason: str = Field(default="", max_length=64, description="One word why the run is in its phase.")
     message: str = Field(
@@ -135,8 +148,17 @@ class JobRunStatus(StatusModel):
         default=None,
         description="What the task reported last, by an HTTP call to $CARILLON_PROGRESS_URL; a finished run keeps it.",
     )
+    attempts: int | None = Field(
+        default=None, ge=1, description="How often the run was attempted: its Jobs, the present one included."
+    )
+    paused_since: Instant | None = Field(default=None, description="Since when the run is in pause, while it is.")
+    paused_seconds: int | None = Field(
+        default=None, ge=0, description="Seconds that earlier pauses took; timeoutSeconds does not count them."
+    )
+    # Nobody but the operator writes here, and always the whole: merged by key, each field of each attempt would be
+    # named a second time in managedFields.
     steps: tuple[StepStatus, ...] = Field(
-        default=(), max_length=30, description="The Jobs of the run.", json_schema_extra=keyed_by("name")
+        default=(), max_length=30, description="The Jobs of the run, in the order in which they were made."
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),

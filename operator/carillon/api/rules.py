@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carillon.api.event import MOST_EVENT_TRIGGERS
+from carillon.api.jobrun import JobRunSpec
 from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
@@ -129,6 +130,8 @@ SCHEDULED_JOB_RULES = (
         )
         for field, absent in (
             ("autoStart", "!has(self.autoStart) || !self.autoStart"),
+            ("retry", "!has(self.retry)"),
+            ("suspendUntil", "!has(self.suspendUntil)"),
             (
                 "exclude",
                 "!has(self.exclude) || ("
@@ -255,11 +258,28 @@ CALENDAR_RULES = (
     ),
 )
 
+CHANGEABLE = ("suspend", "stop")
+"""Fields of a JobRun's spec that people change while it is there."""
+
 JOB_RUN_RULES = (
+    *(
+        Rule(
+            path="spec",
+            rule=f"has(self.{field}) ? has(oldSelf.{field}) && self.{field} == oldSelf.{field} : !has(oldSelf.{field})",
+            message="found a change; of a JobRun only spec.suspend (pause, resume) and spec.stop change: create a new "
+            "JobRun instead",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field in sorted(JobRunSpec.model_fields[name].alias or name for name in JobRunSpec.model_fields)
+        if field not in CHANGEABLE
+    ),
     Rule(
         path="spec",
-        rule="self == oldSelf",
-        message="the spec of a JobRun does not change; create a new JobRun instead",
+        rule="!has(oldSelf.stop) || !oldSelf.stop || (has(self.stop) && self.stop)",
+        message="a stop is not taken back; create a new JobRun to run it again",
+        field_path=".stop",
+        reason="FieldValueForbidden",
     ),
     Rule(
         path="spec",

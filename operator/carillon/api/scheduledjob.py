@@ -148,6 +148,29 @@ class Concurrency(ApiModel):
     )
 
 
+MOST_RETRIES = 9
+"""Ten attempts: the record of each has its place in the JobRun, which stays under 10 kB (design 3.12)."""
+
+
+class Backoff(ApiModel):
+    """How long a run waits between two attempts."""
+
+    initial_seconds: int = Field(
+        default=10, ge=1, le=86_400, description="From the first failure to the second attempt. Default: 10."
+    )
+    factor: int = Field(default=2, ge=1, le=10, description="Each wait is so many times the one before. Default: 2.")
+    max_seconds: int = Field(default=600, ge=1, le=86_400, description="No wait is longer. Default: 600.")
+
+
+class Retry(ApiModel):
+    """How often a run is attempted again when its Job has failed."""
+
+    limit: int = Field(
+        ge=0, le=MOST_RETRIES, description="Attempts after the first one. Each is a Job of its own, in the record."
+    )
+    backoff: Backoff = Field(default=Backoff(), description="How long to wait between two attempts.")
+
+
 class History(ApiModel):
     """How many finished JobRuns are kept."""
 
@@ -180,6 +203,13 @@ class ScheduledJobSpec(ApiModel):
         default=False,
         description="Disabled: nothing fires, and a manual run is refused unless it sets force. Default: false.",
     )
+    suspend_until: Instant | None = Field(
+        default=None,
+        description="With suspend: from this instant on the job counts as enabled. RFC 3339 with its offset. No end "
+        "when empty. The operator does not change the spec.",
+    )
+    suspend_reason: str = Field(default="", max_length=256, description="Why the job is disabled, for people.")
+    suspended_by: str = Field(default="", max_length=128, description="Who disabled the job, for people.")
     auto_start: bool = Field(
         default=False,
         description="Run once as soon as the definition is created (a suspended one: at its first resume). "
@@ -214,8 +244,13 @@ class ScheduledJobSpec(ApiModel):
         default=None,
         ge=1,
         le=YEAR_SECONDS,
-        description="A run that takes longer than this many seconds from its first Job is ended and fails. "
-        "No limit when empty.",
+        description="A run that takes longer than this many seconds from its first Job, all attempts and the waits "
+        "between them together, is ended and fails. Time in pause does not count. No limit when empty.",
+    )
+    retry: Retry | None = Field(
+        default=None,
+        description="Attempt a run again when its Job has failed. With it, a Job template without backoffLimit has 0: "
+        "backoffLimit retries pods within one Job, retry makes a new Job. No retries when empty.",
     )
     history: History = Field(default=History(), description="How many finished JobRuns are kept.")
     backend: Backend = Field(
@@ -255,7 +290,8 @@ class Display(StatusModel):
     status: str = Field(
         default="",
         max_length=16,
-        description="The first that holds of Invalid, Running, Queued, Disabled, Overdue, the last outcome, Waiting.",
+        description="The first that holds of Invalid, Running, Paused, Queued, Disabled, Overdue, the last outcome, "
+        "Waiting.",
     )
     next: str = Field(default="", max_length=32, description="The next due time.")
     schedule: str = Field(default="", max_length=300, description="The triggers in their own words.")
@@ -374,6 +410,6 @@ class ScheduledJobStatus(StatusModel):
         description="Ready: the definition is accepted. Stalled: it is not, and only an edit helps. LastRunSucceeded: "
         "how the last run ended. OnTime: False while a due run has not started. NativeBackend: with backend: CronJob "
         "only; True while the CronJob is in place. EventFilters: with a filter "
-        "only; False while one cannot be evaluated.",
+        "only; False while one cannot be evaluated. Disabled: while the job is, with why, by whom and until when.",
         json_schema_extra=keyed_by("type"),
     )

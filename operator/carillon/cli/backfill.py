@@ -59,7 +59,7 @@ def backfill_command(
         now = world.now()
         async with connected(world, place) as cluster:
             definition = await cluster.definition(key)
-            _refuse(definition)
+            _refuse(definition, now)
             begin, end = _range(definition, from_, to, now)
             runs = await cluster.runs(key)
             found = plan(definition, runs, begin, end, now, backfill=id_, limit=limit)
@@ -86,11 +86,11 @@ def backfill_command(
     run(work())
 
 
-def _refuse(definition: Definition) -> None:
+def _refuse(definition: Definition, now: datetime) -> None:
     """Raise Problem where no run could come of it."""
     if definition.invalid:
         raise Problem(f"{definition.key} cannot be scheduled: {definition.invalid}")
-    if definition.suspended:
+    if definition.suspended(now):
         raise Problem(f"{definition.key} is disabled, and its runs would be refused: set spec.suspend to false first")
     if not definition.triggers:
         raise Problem(

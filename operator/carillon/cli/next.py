@@ -14,6 +14,7 @@ from carillon.cli.options import Output, OutputFormat, placed
 from carillon.cli.problems import Problem, run, usage
 from carillon.cli.screen import Column, Table, print_data, say, screen
 from carillon.cli.sources import of_cluster, of_cron, of_file
+from carillon.engine.disabling import disabled_until
 from carillon.engine.eventruns import without_due_times
 from carillon.engine.model import Definition, Key
 from carillon.engine.native import refused
@@ -84,10 +85,10 @@ def next_command(
         shown = [(d.key, outlooks(d, after if file or cron else now)) for d in definitions if not d.invalid]
         if output is not Output.TABLE:
             listed = one is None and file is None
-            silent = {d.key: why for d in definitions if not d.invalid and (why := _why_nothing_fires(d))}
+            silent = {d.key: why for d in definitions if not d.invalid and (why := _why_nothing_fires(d, now))}
             wanted = [pair for pair in shown if not (listed and pair[0] in silent)]
             print_data(_due(wanted, after, each, alone=one is not None), output)
-            for remark in _left_out(definitions) if listed else [f"{key}: {why}" for key, why in silent.items()]:
+            for remark in _left_out(definitions, now) if listed else [f"{key}: {why}" for key, why in silent.items()]:
                 typer.echo(f"carillon: {remark}", err=True)
         elif one is not None or file is not None:
             for number, definition in enumerate(d for d in definitions if not d.invalid):
@@ -115,21 +116,23 @@ def _invalid(definition: Definition) -> str:
     return f"{definition.key}: {definition.invalid}" if definition.key.namespace else definition.invalid
 
 
-def _why_nothing_fires(definition: Definition) -> str:
+def _why_nothing_fires(definition: Definition, now: datetime) -> str:
     """Say why due times pass without a run; empty when they do not."""
-    if definition.suspended:
-        return "the job is disabled: nothing fires until spec.suspend is false"
+    if definition.suspended(now):
+        until = disabled_until(definition, now)
+        end = "spec.suspend is false" if until is None else f"{rfc3339(until)} (spec.suspendUntil)"
+        return f"the job is disabled: nothing fires until {end}"
     condition = refused(definition)
     return "" if condition is None else f"nothing fires it: {condition.message.rstrip('.')}"
 
 
-def _left_out(definitions: Sequence[Definition]) -> list[str]:
+def _left_out(definitions: Sequence[Definition], now: datetime) -> list[str]:
     """Say which jobs of a list are not shown: the disabled are counted, and what the cluster refuses is named."""
     valid = [definition for definition in definitions if not definition.invalid]
-    disabled = sum(definition.suspended for definition in valid)
+    disabled = sum(definition.suspended(now) for definition in valid)
     return [
         *([f"{counted(disabled, 'disabled job')} left out"] if disabled else []),
-        *(f"{d.key} left out: {why}" for d in valid if not d.suspended and (why := _why_nothing_fires(d))),
+        *(f"{d.key} left out: {why}" for d in valid if not d.suspended(now) and (why := _why_nothing_fires(d, now))),
     ]
 
 
@@ -168,14 +171,14 @@ def _print_one(
         console.print("Nothing is due any more.")
     else:
         table.draw(console)
-    for remark in _remarks(definition, found, count, excluded):
+    for remark in _remarks(definition, found, now, count, excluded):
         say(console, remark, "yellow")
 
 
 def _print_all(
     definitions: Sequence[Definition], after: datetime, now: datetime, count: int, excluded: bool, everywhere: bool
 ) -> None:
-    enabled = [definition for definition in definitions if not _why_nothing_fires(definition)]
+    enabled = [definition for definition in definitions if not _why_nothing_fires(definition, now)]
     each = [preview([(d.key, outlooks(d, now))], after, count, excluded=excluded) for d in enabled]
     # The clock changes of ten jobs' next due times would be noise; what they do to a due time stands below it.
     due = sorted(
@@ -193,7 +196,7 @@ def _print_all(
         console.print(
             f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).", style="yellow"
         )
-    for remark in _left_out(definitions):
+    for remark in _left_out(definitions, now):
         say(console, f"{remark}.", "yellow")
 
 
@@ -247,13 +250,13 @@ def _change_words(row: ChangeRow, several: bool) -> str:
     )
 
 
-def _remarks(definition: Definition, found: Preview, count: int, excluded: bool) -> list[str]:
+def _remarks(definition: Definition, found: Preview, now: datetime, count: int, excluded: bool) -> list[str]:
     remarks = []
     if found.excluded and not excluded:
         remarks.append(f"{counted(found.excluded, 'excluded due time')} left out (--excluded lists them).")
     if found.rows and len(found.due) < count:
         remarks.append("That is all: nothing is due after these.")
-    if why := _why_nothing_fires(definition):
+    if why := _why_nothing_fires(definition, now):
         remarks.append(f"{why[0].upper()}{why[1:]}.")
     crons = [trigger.cron or "" for trigger in definition.spec.triggers] if definition.spec else []
     if not definition.key.namespace and any(_HASH.search(cron) for cron in crons):

@@ -293,7 +293,7 @@ class EventSources:
     def _not_now(self, definition: Definition, trigger: PlannedEvent, seen: Seen) -> PassedOver | None:
         if may_be_own(seen.raw) and is_own(seen.raw, own_of(self._store.snapshot(definition.key), definition)):
             return PassedOver.SELF_MADE
-        if definition.suspended:
+        if definition.suspended(self._clock()):
             return PassedOver.DISABLED
         if trigger.closed is not None and trigger.closed.at(self._clock()) is not None:
             return PassedOver.EXCLUDED

@@ -78,6 +78,8 @@ class Executor:
                 await self._look_up_definition(key)
             case plans.LookUpJob():
                 await self._look_up_job(key, action)
+            case plans.ReadJob():
+                await self._read_job(key, action)
             case plans.InspectPods():
                 await self._inspect_pods(key, action)
             case plans.CheckTemplate():
@@ -87,6 +89,11 @@ class Executor:
             case plans.DeleteJob():
                 await self._client.delete(JOBS, key.namespace, action.name, uid=action.uid, propagation="Foreground")
                 self._store.mark_deleting(key, action.uid)
+            case plans.SuspendJob():
+                patch = build.suspension_patch(
+                    uid=action.uid, suspend=action.suspend, deadline_seconds=action.deadline_seconds
+                )
+                self._store.put_job(await self._client.merge_patch(JOBS, key.namespace, action.name, patch))
             case plans.DeleteRun():
                 await self._client.delete(JOB_RUNS, key.namespace, action.name, uid=action.uid)
                 self._store.drop(action.uid)
@@ -148,6 +155,8 @@ class Executor:
                 await self._read_again_run(key, action.name)
             case plans.SuspendCronJob() | plans.DeleteCronJob():
                 await self._native.look_up(key)
+            case plans.SuspendJob():
+                await self._look_up_job(key, plans.LookUpJob(action.name, action.uid, action.run_uid))
             case plans.WriteCalendarStatus():
                 await self.read_calendar(CalendarKey(key.namespace, key.name))
             case _:
@@ -276,6 +285,20 @@ class Executor:
                 self._find_job(key, action, raw)
                 return
         notes = self._store.notes(key)
+        notes.absent_jobs.add(action.uid)
+        notes.lingering_jobs.add(action.uid)
+
+    async def _read_job(self, key: Key, action: plans.ReadJob) -> None:
+        notes = self._store.notes(key)
+        try:
+            raw = await self._client.get(JOBS, key.namespace, action.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+        else:
+            if raw["metadata"]["uid"] == action.uid:
+                notes.job_bodies[action.uid] = raw
+                return
         notes.absent_jobs.add(action.uid)
         notes.lingering_jobs.add(action.uid)
 

@@ -51,6 +51,7 @@ class Notes:
     definition_absent: bool = False
     template_check: TemplateCheck | None = None
     template_checked_at: datetime | None = None
+    job_bodies: dict[str, Object] = field(default_factory=dict)
     taken_runs: set[str] = field(default_factory=set)
     taken_jobs: set[str] = field(default_factory=set)
     names_taken_at: datetime | None = None
@@ -97,6 +98,7 @@ class Notes:
         return Observations(
             definition_absent=self.definition_absent,
             template_check=self.template_check,
+            job_bodies=dict(self.job_bodies),
             taken_runs=frozenset(self.taken_runs),
             taken_jobs=frozenset(self.taken_jobs),
             absent_jobs=frozenset(self.absent_jobs),
@@ -404,6 +406,7 @@ class Store:
             return
         notes = family.notes
         notes.forget_told(family.definition)
+        notes.job_bodies.clear()
         recorded_jobs = {step.job_uid for run in family.runs.values() for step in run.status.steps}
         needed = recorded_jobs | family.jobs.keys() | notes.lingering_jobs
         notes.absent_jobs &= needed
@@ -541,7 +544,8 @@ def _as_before(before: Definition, now: Definition) -> bool:
 
 def _told(run: Run, job: Job) -> bool:
     """Whether the run's record has all that a Job which is gone can tell it."""
-    return job.run_uid == run.uid and (run.finished or (run.job_made and job.holds_slot))
+    recorded = any(step.job_uid == job.uid for step in run.status.steps)
+    return job.run_uid == run.uid and (run.finished or (recorded and job.holds_slot))
 
 
 def _but_progress(known: Run, run: Run) -> Run:

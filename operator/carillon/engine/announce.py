@@ -6,24 +6,34 @@ from typing import Literal
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobStatus, Skip
+from carillon.engine.disabling import why_disabled
 from carillon.engine.model import Definition, Run
+from carillon.engine.pausing import PAUSING
 from carillon.engine.plan import Emit
+from carillon.engine.stopping import REPLACED, REQUESTED
 
 _WARNINGS = (Phase.FAILED, Phase.SKIPPED, Phase.STOPPED)
 
 
 def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) -> list[Emit]:
     """Tell of a run that changed its phase, or that waits or stalls for a new reason."""
-    if status.phase == run.status.phase and (status.reason == run.status.reason or not status.reason):
+    another = len(status.steps) > len(run.status.steps)
+    told = status.phase == run.status.phase and (status.reason == run.status.reason or not status.reason)
+    if told and not another:
         return []
     phase = Phase(status.phase)
-    reason = {Phase.RUNNING: "Started", Phase.SUCCEEDED: "Succeeded", Phase.QUEUED: "Queued"}.get(phase, phase.value)
-    stalls = phase is Phase.RUNNING and status.reason != ""
-    if stalls:
+    resumed = run.status.phase == Phase.PAUSED and phase is Phase.RUNNING and not another
+    reason = "Started" if phase is Phase.RUNNING else phase.value
+    stalls = phase is Phase.RUNNING and status.reason not in ("", PAUSING, REQUESTED.reason, REPLACED.reason)
+    if phase is Phase.RUNNING and status.reason:
         reason = status.reason
+    elif resumed:
+        reason = "Resumed"
     alarming = phase in _WARNINGS or stalls or status.reason == "JobRefused"
     severity: Literal["Normal", "Warning"] = "Warning" if alarming else "Normal"
     text = _text(status, phase)
+    if resumed:
+        text = f"resumed Job {status.steps[-1].job}"
     events = [Emit("JobRun", run.name, run.uid, severity, reason, text)]
     if definition is not None:
         events.append(
@@ -34,10 +44,11 @@ def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) 
 
 def _text(status: JobRunStatus, phase: Phase) -> str:
     if phase is Phase.RUNNING and not status.reason:
-        return f"made Job {status.steps[0].job}"
+        last = status.steps[-1]
+        return f"made Job {last.job}" + (f" (attempt {last.attempt})" if last.attempt > 1 else "")
     words = [part for part in (status.reason, "; ".join(status.message.split("\n"))) if part]
-    if phase is Phase.FAILED and status.steps and status.steps[0].exit_code:
-        words.insert(1, f"exit code {status.steps[0].exit_code}")
+    if phase is Phase.FAILED and status.steps and status.steps[-1].exit_code:
+        words.insert(1, f"exit code {status.steps[-1].exit_code}")
     return ": ".join(words)
 
 
@@ -68,7 +79,16 @@ def announce_state(definition: Definition, status: ScheduledJobStatus) -> list[E
             events.append(Emit("ScheduledJob", name, uid, "Warning", condition.reason, condition.message))
     if (definition.status.suspended_since is None) != (status.suspended_since is None):
         if status.suspended_since is not None:
-            events.append(Emit("ScheduledJob", name, uid, "Normal", "Disabled", "spec.suspend is true: nothing fires"))
+            events.append(
+                Emit(
+                    "ScheduledJob",
+                    name,
+                    uid,
+                    "Normal",
+                    "Disabled",
+                    f"nothing fires: disabled{why_disabled(definition)}",
+                )
+            )
         else:
             events.append(Emit("ScheduledJob", name, uid, "Normal", "Enabled", "due times count from now on"))
     return events

@@ -74,7 +74,7 @@ def _definition(definition: Definition, runs: Sequence[Run], now: datetime) -> l
         return []
     if definition.status.observed_generation < definition.generation:
         return [Finding(subject, f"generation {definition.generation} was not looked at; is an operator running?")]
-    if definition.suspended or kept_time(definition):
+    if definition.suspended(now) or kept_time(definition):
         return []  # nothing is due, or the CronJob controller keeps the time (design 3.13)
     marks = {mark.name: mark for mark in definition.status.triggers}
     findings: list[Finding] = []
@@ -223,7 +223,7 @@ def report(definitions: Sequence[Definition], now: datetime) -> Report:
 def _crowded(definitions: Iterable[Definition], now: datetime) -> list[str]:
     minutes: Counter[datetime] = Counter()
     for definition in definitions:
-        if definition.suspended or definition.invalid:
+        if definition.suspended(now) or definition.invalid:
             continue
         marks = {mark.name: mark for mark in definition.status.triggers}
         for trigger in definition.triggers:

@@ -1,7 +1,7 @@
 """The objects we make, as Kubernetes' JSON: JobRuns and Jobs. Pure functions of their arguments."""
 
 import copy
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from carillon.api import keys
@@ -9,8 +9,9 @@ from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.event import RunEvent
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import JobClass, ScheduledJobSpec
-from carillon.engine.model import Definition, Run
+from carillon.engine.model import SUSPENDED_BY_RUN, SUSPENDED_BY_TEMPLATE, Definition, Run
 from carillon.engine.parameters import environment as parameter_environment
+from carillon.engine.terms import terms_of, write_terms
 
 Body = dict[str, Any]
 
@@ -82,6 +83,11 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
         environment.append({"name": keys.SCHEDULED_TIME_ENVIRONMENT, "value": due})
     if run.spec.trigger.event is not None:
         environment.append({"name": keys.EVENT_ENVIRONMENT, "value": event_variable(run.spec.trigger.event)})
+    if definition.spec.retry is not None:
+        labels |= {keys.ATTEMPT_LABEL: "1"}
+        # By the label of the pod, which is another one for each attempt.
+        path = f"metadata.labels['{keys.ATTEMPT_LABEL}']"
+        environment.append({"name": keys.ATTEMPT_ENVIRONMENT, "valueFrom": {"fieldRef": {"fieldPath": path}}})
     body = from_template(
         definition.spec,
         labels={**labels, keys.RUN_UID_LABEL: run.uid},
@@ -94,12 +100,76 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
         "ownerReferences": [owner_reference("JobRun", run.name, run.uid)],
     }
     body["metadata"]["annotations"][keys.TEMPLATE_GENERATION_ANNOTATION] = str(definition.generation)
+    if terms := write_terms(terms_of(definition.spec)):
+        body["metadata"]["annotations"][keys.TERMS_ANNOTATION] = terms
+    if body["spec"].get("suspend"):
+        body["metadata"]["annotations"][keys.SUSPENDED_ANNOTATION] = SUSPENDED_BY_TEMPLATE
     return body
 
 
 def event_variable(event: RunEvent) -> str:
     """Write what happened as JSON for the environment; Kubernetes would expand `$(NAME)` in it."""
     return event.model_dump_json(by_alias=True, exclude_defaults=True).replace("$(", "$$(")
+
+
+def next_attempt_body(made: Body, run: Run, *, name: str, attempt: int, deadline_seconds: int | None) -> Body:
+    """Build the Job of the next attempt as a copy of the one before.
+
+    Args:
+        made: the Job of the attempt before, as the API server has it.
+        run: the run of both.
+        name: of the new Job.
+        attempt: its number.
+        deadline_seconds: its activeDeadlineSeconds, None for no limit.
+    """
+    metadata, spec = made["metadata"], copy.deepcopy(made["spec"])
+    spec.pop("selector", None)  # Kubernetes makes one for each Job, with the labels that go with it
+    spec.pop("suspend", None)
+    spec.pop("activeDeadlineSeconds", None)
+    labels, annotations = (
+        {key: value for key, value in (metadata.get(part) or {}).items() if not _is_of_the_job(key)}
+        for part in ("labels", "annotations")
+    )
+    if annotations.get(keys.SUSPENDED_ANNOTATION) == SUSPENDED_BY_TEMPLATE:
+        spec["suspend"] = True
+    else:
+        annotations.pop(keys.SUSPENDED_ANNOTATION, None)
+    if deadline_seconds is not None:
+        spec["activeDeadlineSeconds"] = deadline_seconds
+    pod = spec["template"].setdefault("metadata", {})
+    pod.pop("creationTimestamp", None)
+    pod["labels"] = {key: value for key, value in (pod.get("labels") or {}).items() if not _is_of_the_job(key)}
+    for own in (labels, pod["labels"]):
+        own[keys.ATTEMPT_LABEL] = str(attempt)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner_reference("JobRun", run.name, run.uid)],
+        },
+        "spec": spec,
+    }
+
+
+def _is_of_the_job(key: str) -> bool:
+    """Whether Kubernetes itself puts a label or an annotation on each Job and its pods."""
+    return key in ("controller-uid", "job-name") or key.startswith("batch.kubernetes.io/")
+
+
+def suspension_patch(*, uid: str, suspend: bool, deadline_seconds: int | None) -> Body:
+    """Build the patch that pauses or resumes a Job, refused for any other Job of its name.
+
+    Who has suspended it stands in the same write: it is ours to resume.
+    """
+    spec: Body = {"suspend": suspend}
+    if deadline_seconds is not None:
+        spec["activeDeadlineSeconds"] = deadline_seconds
+    by = SUSPENDED_BY_RUN if suspend else None
+    return {"metadata": {"uid": uid, "annotations": {keys.SUSPENDED_ANNOTATION: by}}, "spec": spec}
 
 
 def keeping_last_words(body: Body) -> Body:
@@ -131,15 +201,6 @@ def trial_job_body(definition: Definition) -> Body:
     return body
 
 
-def own_time_limit(spec: ScheduledJobSpec) -> int | None:
-    """spec.timeoutSeconds, where the template does not set a shorter activeDeadlineSeconds itself."""
-    given_seconds = (spec.job_template.get("spec") or {}).get("activeDeadlineSeconds")
-    timeout_seconds = spec.timeout_seconds
-    if timeout_seconds is None or given_seconds is None:
-        return timeout_seconds
-    return timeout_seconds if timeout_seconds <= given_seconds else None
-
-
 def from_template(
     spec: ScheduledJobSpec, *, labels: dict[str, str], annotations: dict[str, str], environment: list[Body]
 ) -> Body:
@@ -158,9 +219,12 @@ def from_template(
         names = {variable.get("name") for variable in given}
         # Ours come first, so that $(CARILLON_RUN) expands in what follows; a variable of the user's own wins.
         container["env"] = [*(variable for variable in environment if variable["name"] not in names), *given]
-    if (timeout_seconds := own_time_limit(spec)) is not None:
-        # Kubernetes itself enforces the time limit, whether or not an operator runs (docs/decisions/0003).
-        job_spec["activeDeadlineSeconds"] = timeout_seconds
+    terms = terms_of(spec)
+    whole = timedelta(seconds=terms.timeout_seconds) if terms.timeout_seconds is not None else None
+    if (deadline_seconds := terms.deadline_seconds(whole)) is not None:
+        job_spec["activeDeadlineSeconds"] = deadline_seconds
+    if spec.retry is not None and "backoffLimitPerIndex" not in job_spec:
+        job_spec.setdefault("backoffLimit", 0)  # else Kubernetes would retry six times within each attempt
     given_metadata = template.get("metadata") or {}
     return {
         "apiVersion": "batch/v1",

@@ -9,6 +9,7 @@ from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Job, Observations, Refusal, Run
 from carillon.engine.names import job_names
+from carillon.engine.retry import goes_on, is_between
 
 
 @dataclass(slots=True)
@@ -36,10 +37,11 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
     """
     names = {run.uid: run.name for run in runs}
     held = {job.run_uid: names.get(job.run_uid, job.name) for job in jobs if job.holds_slot}
-    present = {job.run_uid for job in jobs}
+    present, current = {job.uid for job in jobs}, jobs_of(runs, jobs)
     for run in runs:
-        vanished = run.job_made and not run.finished and run.uid not in present
-        if vanished and not pods_are_gone(run.status.steps[0].job_uid, observations):
+        vanished = run.job_made and not run.finished and run.status.steps[-1].job_uid not in present
+        lingers = vanished and not pods_are_gone(run.status.steps[-1].job_uid, observations)
+        if lingers or goes_on(run, current.get(run.uid)):
             held[run.uid] = run.name
     told = {step.job_uid for run in runs if run.uid in held for step in run.status.steps}
     for uid in observations.lingering_jobs - told:
@@ -49,21 +51,27 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
 
 
 def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:
-    """The Job of each run, by the run's UID: the one that its record names, else one that bears a name of the run's.
+    """The Job of each run, by the run's UID: the last that its record names, else one that bears a name of the run's.
 
-    A Job that only says that the run is its owner is somebody else's.
+    Where the record says that there is to be another attempt, its Job comes first: it may have been made already. A
+    Job that only says that the run is its owner is somebody else's.
     """
     by_run: dict[str, list[Job]] = {}
     for job in jobs:
         by_run.setdefault(job.run_uid, []).append(job)
     found: dict[str, Job] = {}
     for run in runs:
-        recorded = {step.job_uid for step in run.status.steps}
+        recorded = [step.job_uid for step in run.status.steps]
         periodic = run.spec.trigger.type is TriggerType.PERIODIC
         for job in by_run.get(run.uid, ()):
-            ours = job.uid in recorded if recorded else job.name in job_names(run.name, run.uid, periodic=periodic)
-            if ours or (run.native_job is not None and run.native_job.uid == job.uid):
+            if (recorded and job.uid == recorded[-1] and run.uid not in found) or (
+                run.native_job is not None and run.native_job.uid == job.uid
+            ):
                 found[run.uid] = job
+            elif (not recorded or is_between(run)) and job.uid not in recorded:
+                attempt = len(recorded) + 1
+                if job.name in job_names(run.name, run.uid, periodic=periodic, attempt=attempt):
+                    found[run.uid] = job
     return found
 
 

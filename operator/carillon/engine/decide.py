@@ -16,6 +16,7 @@ from carillon.engine import build, eventruns, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
+from carillon.engine.disabling import disabled_until, resumed_at
 from carillon.engine.due import MISSED_AFTER, Due, Resolution, nothing, pass_over, resolve, with_skips
 from carillon.engine.history import Current, dated, unrecorded
 from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
@@ -57,7 +58,7 @@ class _Draft:
     lookups: list[LookUp] = field(default_factory=list)
     adoptions: list[Action] = field(default_factory=list)
     run_writes: list[Action] = field(default_factory=list)
-    stops: list[Action] = field(default_factory=list)
+    job_changes: list[Action] = field(default_factory=list)
     definition_writes: list[Action] = field(default_factory=list)
     native: list[Action] = field(default_factory=list)
     prunes: list[Action] = field(default_factory=list)
@@ -71,7 +72,7 @@ class _Draft:
             *self.adoptions,
             *self.lookups,
             *self.run_writes,
-            *self.stops,
+            *self.job_changes,
             *self.definition_writes,
             *self.native,
             *self.prunes,
@@ -107,7 +108,7 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
     for run in waiting:
         message = f"ScheduledJob {snapshot.key} does not exist; spec.scheduledJob names one in the run's own namespace"
         draft.statuses[run.uid] = skipped(run, "NotFound", message, now=second(now))
-    _advance_active(None, strays, jobs, set(), snapshot.observations, draft, now)
+    _advance_active(strays, jobs, set(), snapshot.observations, draft, now)
     _write_runs(None, strays, draft)
     unarchived = snapshot.observations.unarchived
     draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None, unarchived)]
@@ -131,8 +132,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
 
     draft.statuses = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
-    _advance_active(definition, runs, jobs, replaced, observations, draft, now)
-    auto_start_run, stalled = _auto_start(definition, runs, observations, draft)
+    _advance_active(runs, jobs, replaced, observations, draft, now)
+    auto_start_run, stalled = _auto_start(definition, runs, observations, draft, now)
     if nameless := nativeruns.nameless(definition, snapshot.jobs, runs, observations):
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
     if stalled:
@@ -191,6 +192,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     ]
     if resolution.next_due is not None:
         draft.wakes.append(resolution.next_due)
+    if (until := disabled_until(definition, now)) is not None:
+        draft.wakes.append(until)
 
 
 def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
@@ -218,9 +221,9 @@ def _start_waiting(
     replaced: set[str] = set()
     waiting = [run for run in runs if not (run.finished or run.deleting or run.job_made or run.uid in jobs)]
     waiting = [run for run in waiting if run.native_job is None]
-    if definition.invalid and not disabled(definition):
+    if definition.invalid and not disabled(definition, now):
         # What waits for its time anyway waits on: what is wrong may be mended by then.
-        waiting = [run for run in waiting if run.status.phase != Phase.SCHEDULED.value]
+        waiting = [run for run in waiting if run.spec.stop or run.status.phase != Phase.SCHEDULED.value]
     if definition.spec is None:
         for run in waiting:
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
@@ -236,7 +239,9 @@ def _start_waiting(
     able = [
         run
         for run in prompt
-        if refusal(definition, run, second(now)) is None and early(definition, run, second(now)) is None
+        if not (run.spec.stop or run.spec.suspend)
+        and refusal(definition, run, second(now)) is None
+        and early(definition, run, second(now)) is None
     ]
     overtaken = overtaken_runs(able, slots.policy, second(now))
     for run in (*prompt, *patient):
@@ -255,7 +260,6 @@ def _start_waiting(
 
 
 def _advance_active(
-    definition: Definition | None,
     runs: Sequence[Run],
     jobs: dict[str, Job],
     replaced: set[str],
@@ -263,24 +267,20 @@ def _advance_active(
     draft: _Draft,
     now: datetime,
 ) -> None:
-    timeout = build.own_time_limit(definition.spec) if definition is not None and definition.spec is not None else None
     for run in runs:
         job = jobs.get(run.uid)
         if run.finished or run.deleting or not (run.job_made or job is not None):
             continue
-        progress = advance(
-            run,
-            job,
-            replaced=run.uid in replaced,
-            timeout_seconds=timeout,
-            observations=observations,
-            now=second(now),
-        )
+        progress = advance(run, job, replaced=run.uid in replaced, observations=observations, now=second(now))
         draft.statuses[run.uid] = progress.status
         if progress.look_up is not None:
             draft.lookups.append(progress.look_up)
-        if progress.stop is not None:
-            draft.stops.append(progress.stop)
+        if progress.create is not None:
+            draft.creates.append(progress.create)
+        if progress.change is not None:
+            draft.job_changes.append(progress.change)
+        if progress.wake_at is not None:
+            draft.wakes.append(progress.wake_at)
     for uid in observations.lingering_jobs:
         if uid not in observations.pods:
             draft.lookups.append(InspectPods(uid))
@@ -288,7 +288,7 @@ def _advance_active(
 
 
 def _auto_start(
-    definition: Definition, runs: Sequence[Run], observations: Observations, draft: _Draft
+    definition: Definition, runs: Sequence[Run], observations: Observations, draft: _Draft, now: datetime
 ) -> tuple[str | None, str]:
     """Make the one run of autoStart; a suspended definition makes it at its first resume.
 
@@ -299,7 +299,7 @@ def _auto_start(
     if recorded is not None or definition.spec is None or not definition.spec.auto_start:
         return recorded, ""
     made = next((run.name for run in runs if is_auto_start(definition, run)), None)
-    if made is not None or definition.invalid or definition.suspended:
+    if made is not None or definition.invalid or definition.suspended(now):
         return made, ""
     candidates = names.auto_start_runs(definition.key.name, definition.uid)
     name = names.free(candidates, observations.taken_runs)
@@ -339,16 +339,17 @@ def _due_times(
     since = definition.status.suspended_since
     was_invalid = any(c.type == "Ready" and c.reason == INVALID_SPEC for c in definition.status.conditions)
     if backend.keeps_time:
-        suspended_since = (since or second(now)) if definition.suspended else None
+        suspended_since = (since or second(now)) if definition.suspended(now) else None
         return native.resolution(definition, marks, now), suspended_since
     if backend.counts_anew:
         marks = native.counted_anew(marks, now)
-    if definition.suspended:
+    if definition.suspended(now):
         return nothing(definition, marks), since or second(now)
     if definition.invalid:
         return nothing(definition, marks), since
     if since is not None:
-        return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=now), None
+        resumed = resumed_at(definition, now)
+        return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=resumed), None
     if was_invalid:
         return pass_over(definition, marks, ran=ran, reason=SkipReason.INVALID, now=now), None
     resolution, nameless = resolve(definition, marks, ran=ran, busy=busy, now=now), set[datetime]()

@@ -42,8 +42,8 @@ def consider(definition: Definition, observations: Observations, *, busy: bool, 
     happened = Happened()
     triggers = {trigger.name for trigger in definition.events}
     for name, windows in observations.event_windows.items():
-        if definition.suspended or definition.invalid or name not in triggers:
-            reason = PassedOver.DISABLED if definition.suspended else PassedOver.INVALID
+        if definition.suspended(now) or definition.invalid or name not in triggers:
+            reason = PassedOver.DISABLED if definition.suspended(now) else PassedOver.INVALID
             happened.passed_over += [_pass_over(window, reason) for window in windows]
             continue
         head = next(iter(windows), None)

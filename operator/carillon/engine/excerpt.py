@@ -12,6 +12,10 @@ MESSAGE_BYTES = 4096
 """Of a run's message. In characters, which the CRD counts, it is never more than in bytes."""
 STEP_MESSAGE_BYTES = 1024
 """Of a step's message, whose whole is the run's as long as a run has one step."""
+RETRIED_MESSAGE_BYTES = 1536
+"""Of the message of a run with several attempts: their records have to fit beside it."""
+EARLIER_MESSAGE_BYTES = 96
+"""Of the message of each attempt where there are several; of the last one, the run's message has more."""
 CONDITION_MESSAGE_BYTES = 256
 """Of the message of each of a run's two conditions."""
 _SHORT = frozenset('"\\\b\f\n\r\t')

@@ -193,7 +193,7 @@ def execution(current: Current) -> Execution:
         phase=Phase.RUNNING.value if gone else current.phase.value,
         reason=status.reason,
         message=status.message[-HISTORY_MESSAGE_LENGTH:],
-        exit_code=status.steps[0].exit_code if status.steps else None,
+        exit_code=status.steps[-1].exit_code if status.steps else None,
         scheduled_time=run.spec.scheduled_time,
         start_time=status.start_time,
         completion_time=None if gone else status.completion_time,

@@ -166,7 +166,7 @@ def measure(
     number = left_out = excluded = 0
     for definition in definitions:
         number += 1
-        if definition.suspended or definition.invalid or definition.deleting or refused(definition):
+        if definition.suspended(now) or definition.invalid or definition.deleting or refused(definition):
             left_out += 1
             continue
         for member in _members(walked, definition, now):

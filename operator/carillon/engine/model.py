@@ -14,9 +14,12 @@ from carillon.api.event import EventCount, EventTrigger
 from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.eventwindow import Windows
+from carillon.engine.terms import NO_TERMS, Terms
 from carillon.schedule import Closed, Schedule
 
 UTC_ZONE = ZoneInfo("UTC")
+SUSPENDED_BY_RUN, SUSPENDED_BY_TEMPLATE = "run", "template"
+"""Who suspends a Job, as its annotation says: the pause of its run, or whoever is behind a template with suspend."""
 
 
 class Key(NamedTuple):
@@ -140,10 +143,11 @@ class Definition:
     events: tuple[PlannedEvent, ...] = ()
     """The triggers that watch objects."""
 
-    @property
-    def suspended(self) -> bool:
-        """Whether people have disabled the definition."""
-        return self.spec is not None and self.spec.suspend
+    def suspended(self, now: datetime) -> bool:
+        """Whether people have disabled the definition: until spec.suspendUntil, from when on it counts as enabled."""
+        if self.spec is None or not self.spec.suspend:
+            return False
+        return self.spec.suspend_until is None or now < self.spec.suspend_until
 
 
 class NativeJob(NamedTuple):
@@ -224,6 +228,20 @@ class Job:
     """The due time of such a Job, where it has one."""
     cron_job_uid: str = ""
     """UID of the CronJob that controls such a Job; empty once it is gone."""
+    terms: Terms = NO_TERMS
+    """The definition's, at the first Job of the run."""
+    deadline_seconds: int | None = None
+    """Its activeDeadlineSeconds, which Kubernetes enforces."""
+    suspended: bool = False
+    """Its spec.suspend."""
+    suspended_by: str = ""
+    """`SUSPENDED_BY_RUN`, `SUSPENDED_BY_TEMPLATE`, or empty."""
+    suspended_at: datetime | None = None
+    """Since when Kubernetes says that it is suspended; None while it does not."""
+    resumed_at: datetime | None = None
+    """When Kubernetes said that it is suspended no more."""
+    managed_by: str = ""
+    """Who else says when it runs (Kueue, another controller), in words; empty when nobody does."""
 
     @property
     def holds_slot(self) -> bool:
@@ -308,6 +326,8 @@ class Observations:
     definition_absent: bool = False
     """A live GET said that the definition does not exist."""
     template_check: TemplateCheck | None = None
+    job_bodies: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """By UID: Jobs as they are, to make the next attempt from."""
     taken_runs: frozenset[str] = frozenset()
     """JobRun names that are held by somebody else's objects."""
     taken_jobs: frozenset[str] = frozenset()

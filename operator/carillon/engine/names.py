@@ -54,7 +54,10 @@ def native_runs(job_name: str, job_uid: str) -> tuple[str, ...]:
     return job_name, *spares(job_name, job_uid)
 
 
-def job_names(run_name: str, run_uid: str, *, periodic: bool) -> tuple[str, ...]:
-    """The names that the Job of a run may have: a label holds 63 characters, and pod names no dot."""
+def job_names(run_name: str, run_uid: str, *, periodic: bool, attempt: int = 1) -> tuple[str, ...]:
+    """The names that the Job of a run's attempt may have: a label holds 63 characters, and pod names no dot."""
+    stem = run_name.replace(".", "-")
+    if attempt > 1:
+        return spares(stem, f"{run_uid} attempt {attempt}", length=JOB_NAME_LENGTH)
     plain = (run_name,) if periodic and len(run_name) <= JOB_NAME_LENGTH else ()
-    return plain + spares(run_name.replace(".", "-"), run_uid, length=JOB_NAME_LENGTH)
+    return plain + spares(stem, run_uid, length=JOB_NAME_LENGTH)

@@ -150,14 +150,18 @@ def unseen(
     """
     counted = {job.run_uid for job in jobs if cron_job is not None and job.cron_job_uid == cron_job.uid}
     begun = {run.uid for run in runs if run.finished or run.job_made or run.native_job is not None}
-    waiting = {run.uid: run.name for run in runs if run.uid not in begun and not is_patient(run, definition)}
+    waiting = {
+        run.uid: run.name
+        for run in runs
+        if not (run.uid in begun or run.spec.suspend or run.spec.stop or is_patient(run, definition))
+    }
     return sorted(name for uid, name in {**waiting, **held}.items() if uid not in counted)
 
 
 def _exclusive(definition: Definition) -> bool:
     """Whether the CronJob is to start nothing beside an active run."""
     return definition.spec is not None and not (
-        definition.suspended or definition.spec.concurrency.policy is ConcurrencyPolicy.ALLOW
+        definition.spec.suspend or definition.spec.concurrency.policy is ConcurrencyPolicy.ALLOW
     )
 
 

@@ -18,8 +18,8 @@ from carillon.engine import build, names
 from carillon.engine.model import Definition, Job, Observations, Run
 from carillon.engine.plan import AdoptJob, CreateRun
 from carillon.engine.starting import started
-
-REPLACED = "Replaced"
+from carillon.engine.stopping import REPLACED
+from carillon.engine.terms import terms_of
 
 
 def believed(definition: Definition | None, runs: Sequence[Run]) -> list[Run]:
@@ -42,7 +42,11 @@ def matched(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run]) ->
     """
     by_job = {run.native_job.uid: run.uid for run in runs if run.native_job is not None}
     return tuple(
-        replace(job, run_uid=(job.native_of == definition.uid and by_job.get(job.uid)) or job.run_uid or job.uid)
+        replace(
+            job,
+            run_uid=(job.native_of == definition.uid and by_job.get(job.uid)) or job.run_uid or job.uid,
+            terms=terms_of(definition.spec) if definition.spec is not None else job.terms,
+        )
         if job.native_of
         else job
         for job in jobs
@@ -67,7 +71,7 @@ def presumed(definition: Definition, runs: Sequence[Run], jobs: Sequence[Job]) -
         if job is None and not run.job_made:
             status = started(run, run.native_job.name, run.native_job.uid, run.created)
         if replacing and (job is None or job.deleting) and newest is not None and newest > run.created:
-            status = status.model_copy(update={"reason": REPLACED})
+            status = status.model_copy(update={"reason": REPLACED.reason})
         found.append(replace(run, status=status))
     return found
 

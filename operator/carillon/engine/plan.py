@@ -45,6 +45,18 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendJob:
+    """Pause a Job, whose pods end with grace; or resume it, which starts the work again."""
+
+    name: str
+    uid: str
+    run_uid: str
+    suspend: bool
+    deadline_seconds: int | None
+    """Its activeDeadlineSeconds from now on, which Kubernetes counts anew when it is resumed; None: as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRun:
     """Forget a finished run that history has recorded."""
 
@@ -106,6 +118,14 @@ class LookUpJob:
     uid: str
     run_uid: str
     """The run that speaks of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadJob:
+    """Read a Job as it is, to make the next attempt from."""
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +197,9 @@ class PassOverEvents:
 
 
 First = CreateRun | CreateJob | AdoptRun
-LookUp = PassOverEvents | LookUpDefinition | LookUpJob | InspectPods | CheckTemplate | LookUpCronJob
+LookUp = PassOverEvents | LookUpDefinition | LookUpJob | ReadJob | InspectPods | CheckTemplate | LookUpCronJob
 NativeWrite = ApplyCronJob | SuspendCronJob | DeleteCronJob | AdoptJob
-Write = DeleteJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
+Write = DeleteJob | SuspendJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
 Action = First | LookUp | Write | Emit
 
 

@@ -4,55 +4,61 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carillon.api.jobrun import JobRunStatus, Phase
+from carillon.engine import pausing, stopping
+from carillon.engine.attempts import attempt_again
 from carillon.engine.concurrency import pods_are_gone
-from carillon.engine.excerpt import MESSAGE_BYTES, STEP_MESSAGE_BYTES, beginning, ending
-from carillon.engine.excerpt import reason as cut_reason
-from carillon.engine.model import Job, Observations, Run
-from carillon.engine.plan import DeleteJob, InspectPods, LookUp, LookUpJob
+from carillon.engine.ending import ended, step_ended
+from carillon.engine.excerpt import MESSAGE_BYTES, beginning
+from carillon.engine.model import Job, Observations, PodReport, Run
+from carillon.engine.pausing import pause
+from carillon.engine.plan import CreateJob, DeleteJob, InspectPods, LookUp, LookUpJob, SuspendJob
+from carillon.engine.retry import TIMED_OUT, is_between, last_words, next_start, timed_out, waiting
 from carillon.engine.starting import started
+from carillon.engine.stopping import Stop
 
-REPLACED = "Replaced"
-TIMED_OUT = "TimedOut"
 PODS_REFUSED = "PodsRefused"
 JOB_DELETED = "JobDeleted"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the run's record should say, what has to be looked up first, and what has to be stopped."""
+    """What the run's record should say, what has to be looked up first, and what is to be done to its Jobs."""
 
     status: JobRunStatus
     look_up: LookUp | None = None
-    stop: DeleteJob | None = None
+    create: CreateJob | None = None
+    """The Job of the next attempt."""
+    change: DeleteJob | SuspendJob | None = None
+    wake_at: datetime | None = None
 
 
-def advance(
-    run: Run, job: Job | None, *, replaced: bool, timeout_seconds: int | None, observations: Observations, now: datetime
-) -> Progress:
+def advance(run: Run, job: Job | None, *, replaced: bool, observations: Observations, now: datetime) -> Progress:
     """Bring a run's record up to its Job.
 
     Args:
         run: a run that is not finished and whose Job exists, or is said by its record to have been made.
-        job: its Job, None when it has vanished from the watch.
+        job: the Job of its last attempt, None when it has vanished from the watch.
         replaced: another run takes its place (concurrency policy Replace).
-        timeout_seconds: spec.timeoutSeconds, where that and not the template's own limit is in force.
         observations: what was looked up.
         now: the time of the decision.
     """
+    stop = stopping.wanted(run, replaced=replaced)
+    recorded = job is not None and any(step.job_uid == job.uid for step in run.status.steps)
+    if is_between(run) and (job is None or recorded):
+        return _between(run, job, stop, observations, now)
     if job is None:
         return _vanished(run, observations, now)
-    status = run.status if run.job_made else started(run, job.name, job.uid, job.created)
-    stopping = replaced or status.reason == REPLACED
+    status = run.status if recorded else started(run, job.name, job.uid, job.created)
     if job.failing and job.uid not in observations.pods:
         return Progress(status, look_up=InspectPods(job.uid))
     if job.finished and not job.active:
-        return _finished(status, job, timeout_seconds, observations)
-    if stopping:
-        status = status.model_copy(update={"reason": REPLACED, "message": "stopping: a newer run takes its place"})
-        # The record comes first: once the Job is gone, it alone says why.
-        ready = run.status.reason == REPLACED and not job.deleting
-        return Progress(status, stop=DeleteJob(job.name, job.uid) if ready else None)
-    refused = observations.pods_refused.get(job.uid)
+        return _finished(run, status, job, stop, observations)
+    if stop is not None:
+        return Progress(stopping.told(status, stop), change=stopping.deletion(run, job, stop))
+    paused = pause(run, status, job, now)
+    if paused.change is not None or paused.status.reason in pausing.REASONS:
+        return Progress(paused.status, change=paused.change)
+    status, refused = paused.status, observations.pods_refused.get(job.uid)
     if refused is not None and not job.active:
         status = status.model_copy(update={"reason": PODS_REFUSED, "message": beginning(refused, MESSAGE_BYTES)})
     elif status.reason == PODS_REFUSED and job.active:
@@ -60,48 +66,54 @@ def advance(
     return Progress(status)
 
 
-def _finished(status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations) -> Progress:
+def _finished(run: Run, status: JobRunStatus, job: Job, stop: Stop | None, observations: Observations) -> Progress:
     at = job.finished_at or job.created
     if job.succeeded:
-        return Progress(_ended(status, Phase.SUCCEEDED, "Completed", "", at, exit_code=0))
+        return Progress(ended(status, Phase.SUCCEEDED, "Completed", "", at, exit_code=0))
     report = observations.pods.get(job.uid)
     if report is None:
         return Progress(status, look_up=InspectPods(job.uid))
-    reason, message = job.reason or "JobFailed", report.message or job.message
-    if job.reason == "DeadlineExceeded" and timeout_seconds is not None:
-        reason, message = TIMED_OUT, f"took longer than spec.timeoutSeconds: {timeout_seconds}"
-        message += f"; last words: {report.message}" if report.message else ""
-    elif job.reason == "BackoffLimitExceeded" and report.reason:
+    if stop is not None and job.deleting and stopping.begun(run.status) is stop:
+        # Its pods were told to end, and Kubernetes counts that as a failure.
+        return Progress(ended(status, stop.phase, stop.reason, stop.done, at, exit_code=report.exit_code))
+    reason, words = _failure(job, report)
+    if stop is None and next_start(status, job) is not None:
+        failed = step_ended(status, Phase.FAILED, words, at, exit_code=report.exit_code)
+        return Progress(waiting(failed, job))
+    message = last_words(status, job, words)
+    return Progress(ended(status, Phase.FAILED, reason, message, at, words=words, exit_code=report.exit_code))
+
+
+def _failure(job: Job, report: PodReport) -> tuple[str, str]:
+    """Why a Job has failed: reason and words."""
+    reason, words = job.reason or "JobFailed", report.message or job.message
+    if timed_out(job):
+        words = f"took longer than spec.timeoutSeconds: {job.terms.timeout_seconds}"
+        return TIMED_OUT, words + (f"; last words: {report.message}" if report.message else "")
+    if job.reason == "BackoffLimitExceeded" and report.reason:
         reason = report.reason
-    return Progress(_ended(status, Phase.FAILED, reason, message, at, exit_code=report.exit_code))
+    return reason, words
+
+
+def _between(run: Run, job: Job | None, stop: Stop | None, observations: Observations, now: datetime) -> Progress:
+    """The last attempt has failed, and another one is to come."""
+    if stop is not None:
+        return Progress(ended(run.status, stop.phase, stop.reason, stop.done, now))
+    if job is None or job.uid in observations.absent_jobs:
+        return _vanished(run, observations, now)
+    attempt = attempt_again(run, job, observations, now)
+    return Progress(attempt.status, look_up=attempt.look_up, create=attempt.create, wake_at=attempt.wake_at)
 
 
 def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
-    step = run.status.steps[0]
+    step = run.status.steps[-1]
     if step.job_uid not in observations.absent_jobs:
         return Progress(run.status, look_up=LookUpJob(step.job, step.job_uid, run.uid))
     if step.job_uid not in observations.pods:
         return Progress(run.status, look_up=InspectPods(step.job_uid))
     if not pods_are_gone(step.job_uid, observations):
         return Progress(run.status)
-    if run.status.reason == REPLACED:
-        return Progress(_ended(run.status, Phase.STOPPED, REPLACED, "stopped: a newer run took its place", now))
+    if (stop := stopping.begun(run.status)) is not None:
+        return Progress(ended(run.status, stop.phase, stop.reason, stop.done, now))
     message = f"Job {step.job} was deleted while the run was active"
-    return Progress(_ended(run.status, Phase.FAILED, JOB_DELETED, message, now))
-
-
-def _ended(
-    status: JobRunStatus, phase: Phase, reason: str, message: str, at: datetime, *, exit_code: int | None = None
-) -> JobRunStatus:
-    # What the container said last tells most; the reason may be anybody's who writes conditions of Jobs or pods.
-    message, reason = ending(message, MESSAGE_BYTES), cut_reason(reason)
-    last_words = ending(message, STEP_MESSAGE_BYTES)
-    steps = tuple(
-        step.model_copy(
-            update={"phase": phase.value, "exit_code": exit_code, "message": last_words, "completion_time": at}
-        )
-        for step in status.steps
-    )
-    return status.model_copy(
-        update={"phase": phase.value, "reason": reason, "message": message, "completion_time": at, "steps": steps}
-    )
+    return Progress(ended(run.status, Phase.FAILED, JOB_DELETED, message, now))

@@ -17,12 +17,15 @@ from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
 from carillon.engine.names import JOB_NAME_LENGTH
 from carillon.engine.planning import calendar_problem, plan
+from carillon.engine.terms import read_terms
 
 Object = Mapping[str, Any]
 
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 NATIVE_DUE_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """On the Jobs of the CronJob controller, since Kubernetes 1.28: the due time, in the CronJob's time zone."""
+JOB_CONTROLLER = "kubernetes.io/job-controller"
+"""spec.managedBy of a Job that nobody else manages, where it is not empty."""
 _NATIVE_JOB = re.compile(r"([a-z0-9][a-z0-9.-]{0,62})/([A-Za-z0-9-]{1,36})")
 """Name and UID of a Job: both go into requests, and into fields of these lengths."""
 
@@ -167,7 +170,11 @@ def read_job(raw: Object) -> Job:
     labels = metadata.get("labels") or {}
     # The CronJob controller makes no longer names; with a selector of its own, a Job of somebody else's may have one.
     native_of = labels.get(keys.NATIVE_LABEL, "") if len(metadata["name"]) <= JOB_NAME_LENGTH else ""
-    due = (metadata.get("annotations") or {}).get(NATIVE_DUE_ANNOTATION)
+    annotations, spec = metadata.get("annotations") or {}, raw.get("spec") or {}
+    due = annotations.get(NATIVE_DUE_ANNOTATION)
+    suspension = next((c for c in status.get("conditions") or () if c["type"] == "Suspended"), None)
+    said_at = instant(suspension["lastTransitionTime"]) if suspension is not None else None
+    is_suspended = suspension is not None and suspension["status"] == "True"
     finished = next(
         (c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"),
         None,
@@ -196,7 +203,21 @@ def read_job(raw: Object) -> Job:
         native_of=native_of,
         scheduled_time=_due_time(due) if native_of and due else None,
         cron_job_uid=controller_uid(raw, "CronJob"),
+        terms=read_terms(annotations.get(keys.TERMS_ANNOTATION, "")),
+        deadline_seconds=spec.get("activeDeadlineSeconds"),
+        suspended=bool(spec.get("suspend")),
+        suspended_by=annotations.get(keys.SUSPENDED_ANNOTATION, ""),
+        suspended_at=said_at if is_suspended else None,
+        resumed_at=None if is_suspended else said_at,
+        managed_by=_managed_by(labels, spec),
     )
+
+
+def _managed_by(labels: Object, spec: Object) -> str:
+    if keys.KUEUE_LABEL in labels:
+        return f"Kueue (label {keys.KUEUE_LABEL})"
+    found = spec.get("managedBy") or JOB_CONTROLLER
+    return "" if found == JOB_CONTROLLER else f"{found} (spec.jobTemplate.spec.managedBy)"
 
 
 def _due_time(text: str) -> datetime | None:

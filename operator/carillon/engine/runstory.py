@@ -39,7 +39,7 @@ def run_of(definition: Definition, runs: Sequence[Run], instant: datetime, *, be
 
 
 def _of_object(run: Run) -> RunStory:
-    step = next(iter(run.status.steps), None)
+    step = next(iter(reversed(run.status.steps)), None)
     return RunStory(
         name=run.name,
         phase=run.phase.value,

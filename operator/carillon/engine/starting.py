@@ -9,12 +9,17 @@ from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
 from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Slots
+from carillon.engine.disabling import why_disabled
 from carillon.engine.due import MISSED_AFTER
+from carillon.engine.ending import earlier
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Definition, Observations, Run
 from carillon.engine.parameters import refusal as parameter_refusal
+from carillon.engine.pausing import NOT_STARTED, PAUSE_REQUESTED
+from carillon.engine.pausing import ended as pausing_ended
 from carillon.engine.plan import CreateJob
 from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up
+from carillon.engine.stopping import REQUESTED
 
 STEP = "main"
 """Name of the only step of a run that has one Job."""
@@ -40,9 +45,13 @@ class Start:
 def start(definition: Definition, run: Run, slots: Slots, observations: Observations, now: datetime) -> Start:
     """Decide about one run that has no Job; hands out a slot when it starts."""
     assert definition.spec is not None
+    if run.spec.stop:
+        return Start(status=_ended(run, REQUESTED.phase, REQUESTED.reason, REQUESTED.done, now))
     words = refusal(definition, run, now)
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
+    if run.spec.suspend:
+        return _wait(definition, run, PAUSE_REQUESTED, NOT_STARTED, now, phase=Phase.PAUSED)
     if (put_off := early(definition, run, now)) is not None:
         return _put_off(definition, run, put_off, now)
     missed, others = is_missed(run, definition), slots.others(run)
@@ -111,11 +120,12 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
     """Why a run may not start at all: reason and message; None when it may."""
     assert definition.spec is not None
     key = definition.key
-    if run.spec.trigger.type is TriggerType.PERIODIC and disabled(definition):
+    if run.spec.trigger.type is TriggerType.PERIODIC and disabled(definition, now):
         return "Suspended", f"ScheduledJob {key} was disabled before the run had started"
-    if definition.suspended and not run.spec.force:
+    if definition.suspended(now) and not run.spec.force:
         return "Disabled", (
-            f"ScheduledJob {key} is disabled (spec.suspend: true); enable it, or set spec.force: true in the JobRun"
+            f"ScheduledJob {key} is disabled{why_disabled(definition)} (spec.suspend: true); enable it, or set "
+            "spec.force: true in the JobRun"
         )
     if definition.invalid:
         return "Invalid", f"ScheduledJob {key} is not valid: {definition.invalid}"
@@ -132,9 +142,9 @@ def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] 
     return None
 
 
-def disabled(definition: Definition) -> bool:
+def disabled(definition: Definition, now: datetime) -> bool:
     """Whether what is due does not start: the definition is disabled, or its resume has not been seen to the end."""
-    return definition.suspended or definition.status.suspended_since is not None
+    return definition.suspended(now) or definition.status.suspended_since is not None
 
 
 def is_missed(run: Run, definition: Definition) -> bool:
@@ -162,6 +172,7 @@ def _wait(
     *,
     until: datetime | None = None,
     replace: tuple[str, ...] = (),
+    phase: Phase = Phase.QUEUED,
 ) -> Start:
     """Let a run wait; it is looked at again when it becomes overdue, and when it is too late for it."""
     assert definition.spec is not None
@@ -172,7 +183,7 @@ def _wait(
         if deadline_seconds is not None:
             moments.append(due + timedelta(seconds=deadline_seconds + 1))
     waiting = run.status.model_copy(
-        update={"phase": Phase.QUEUED.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
+        update={"phase": phase.value, "reason": reason, "message": beginning(message, MESSAGE_BYTES)}
     )
     return Start(status=waiting, replace=replace, wake_at=min((m for m in moments if m > now), default=None))
 
@@ -193,8 +204,18 @@ def _ended(run: Run, phase: Phase, reason: str, message: str, now: datetime) -> 
 
 
 def started(run: Run, job_name: str, job_uid: str, at: datetime) -> JobRunStatus:
-    """Status of a run whose Job was made."""
-    step = StepStatus(name=STEP, phase=Phase.RUNNING.value, job=job_name, job_uid=job_uid, start_time=at)
-    return run.status.model_copy(
-        update={"phase": Phase.RUNNING.value, "reason": "", "message": "", "start_time": at, "steps": (step,)}
+    """Status of a run whose Job was made: that of its first attempt, or of another one."""
+    attempt = len(run.status.steps) + 1
+    step = StepStatus(
+        name=STEP, attempt=attempt, phase=Phase.RUNNING.value, job=job_name, job_uid=job_uid, start_time=at
+    )
+    return pausing_ended(run.status, at).model_copy(
+        update={
+            "phase": Phase.RUNNING.value,
+            "reason": "",
+            "message": "",
+            "start_time": run.status.start_time or at,
+            "attempts": attempt,
+            "steps": (*earlier(run.status.steps), step),
+        }
     )

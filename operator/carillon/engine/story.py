@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from carillon.api.jobrun import Phase
 from carillon.api.scheduledjob import Backend, ConcurrencyPolicy, Skip, TriggerStatus
+from carillon.engine.disabling import why_disabled
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Run
 from carillon.engine.native import refused
@@ -190,10 +191,10 @@ class _Case:
             return Verdict.INVALID, f"Nothing will run: {_REFUSED}.", condition.message, _MEND_REFUSED
         if self.excluded:
             return self._left_out("It will not run")
-        if self.definition.suspended:
+        if self.definition.suspended(self.instant):
             return (
                 Verdict.SUSPENDED,
-                "It will not run unless the job is enabled before then.",
+                f"It will not run unless the job is enabled before then{self._disabled()}.",
                 "spec.suspend: true",
                 "set spec.suspend to false",
             )
@@ -208,6 +209,11 @@ class _Case:
             ConcurrencyPolicy.ALLOW: "beside a run that is still active then",
         }.get(policy, f"as concurrency.policy {policy} says, should a run still be active then")
         return Verdict.WILL_RUN, f"{when}, {busy}.", f"concurrency.policy: {policy}", ""
+
+    def _disabled(self) -> str:
+        """By whom, until when and why the job is disabled, after a comma."""
+        why = why_disabled(self.definition)
+        return f"; disabled{why}".rstrip(".") if why else ""
 
     # It passed without a run ---------------------------------------------------------------------------------------
 
@@ -259,10 +265,10 @@ class _Case:
                 "backfill it, if it has to run after all",
             )
         suspended = self.definition.status.suspended_since
-        if self.definition.suspended and suspended is not None and self.instant > suspended:
+        if self.definition.suspended(self.now) and suspended is not None and self.instant > suspended:
             return (
                 Verdict.SUSPENDED,
-                f"It did not run: the job is disabled, since {clock(suspended, self.zone)}.",
+                f"It did not run: the job is disabled, since {clock(suspended, self.zone)}{self._disabled()}.",
                 "spec.suspend: true",
                 "enable the job; that does not fire for the past, so backfill what has to run after all",
             )

@@ -18,6 +18,7 @@ from carillon.api.scheduledjob import (
     TriggerStatus,
 )
 from carillon.engine import eventruns
+from carillon.engine.disabling import SECOND, disabled_until, why_disabled
 from carillon.engine.due import MISSED_AFTER, Resolution
 from carillon.engine.history import Current, backfills, caught_up, execution, let_go, record, unrecorded
 from carillon.engine.model import Definition, Job, Observations
@@ -56,11 +57,14 @@ def summarise(
     unfinished = sorted((c for c in currents if not c.phase.finished), key=lambda c: (c.run.created, c.run.name))
     overdue = _overdue(definition, resolution, unfinished, now)
     conditions = _conditions(definition, last, overdue, stalled, observations, backend, now)
-    nobody_fires = definition.suspended or definition.invalid or backend.refusal is not None
-    upcoming = () if nobody_fires else _next(definition, resolution.watermarks, now)
+    until = disabled_until(definition, now)
+    disabled = definition.suspended(now) and until is None
+    nobody_fires = disabled or definition.invalid or backend.refusal is not None
+    resumes = now if until is None else until - SECOND
+    upcoming = () if nobody_fires else _next(definition, resolution.watermarks, resumes)
     return ScheduledJobStatus(
         observed_generation=definition.generation,
-        display=_display(definition, conditions, unfinished, overdue, last, upcoming),
+        display=_display(definition, conditions, unfinished, overdue, last, upcoming, now),
         next_executions=upcoming,
         last_execution=last,
         last_schedule_time=_latest(
@@ -127,6 +131,8 @@ def _overdue(
     for current in unfinished:
         if current.status.start_time is not None or early(definition, current.run, now) is not None:
             continue
+        if current.phase is Phase.PAUSED:
+            continue  # somebody wants it to wait
         start, due = expected_start(definition, current.run, now), current.run.spec.scheduled_time
         if start is not None and due is not None:
             starts.append((start, due))
@@ -196,6 +202,8 @@ def _conditions(
         wanted.append(("LastRunSucceeded", "True" if succeeded else "False", last.reason or last.phase, text))
     elif (kept := _condition(definition.status.conditions, "LastRunSucceeded")) is not None:
         wanted.append((kept.type, kept.status, kept.reason, kept.message))
+    if definition.suspended(now):
+        wanted.append(("Disabled", "True", "Suspended", f"disabled{why_disabled(definition)}"))
     if backend.condition is not None:
         wanted.append(backend.condition)
     if (filters := eventruns.filters_condition(definition, observations)) is not None:
@@ -230,6 +238,7 @@ def _display(
     overdue: datetime | None,
     last: Execution | None,
     upcoming: Sequence[datetime],
+    now: datetime,
 ) -> Display:
     spec = definition.spec
     ready = _condition(conditions, "Ready")
@@ -238,9 +247,11 @@ def _display(
         state = "Invalid"
     elif Phase.RUNNING in phases:
         state = "Running"
+    elif Phase.PAUSED in phases:
+        state = "Paused"
     elif Phase.QUEUED in phases:
         state = "Queued"
-    elif definition.suspended:
+    elif definition.suspended(now):
         state = "Disabled"
     elif overdue is not None:
         state = "Overdue"

@@ -139,7 +139,6 @@ def test_lists_that_are_told_apart_by_a_key_are_maps() -> None:
         ("ScheduledJob", "status.events"): ["trigger", "reason"],
         ("ScheduledJob", "status.backfills"): ["id"],
         ("ScheduledJob", "status.conditions"): ["type"],
-        ("JobRun", "status.steps"): ["name"],
         ("JobRun", "status.conditions"): ["type"],
         ("Calendar", "status.conditions"): ["type"],
     }
@@ -185,6 +184,11 @@ def test_defaults_are_those_that_say_something() -> None:
         "spec.trigger": {"type": "Manual"},
         "spec.trigger.type": "Manual",
         "spec.force": False,
+        "spec.stop": False,
+        "spec.retry.backoff": {"initialSeconds": 10, "factor": 2, "maxSeconds": 600},
+        "spec.retry.backoff.initialSeconds": 10,
+        "spec.retry.backoff.factor": 2,
+        "spec.retry.backoff.maxSeconds": 600,
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from carillon.api.base import USER_LENGTH
 from carillon.api.scheduledjob import ScheduledJobSpec
+from hack import manifests
 from tests.unit.chart.conftest import Manifest, Render, Rendered, value_sets
 
 CLUSTER_SCOPED = {
@@ -143,7 +144,7 @@ def test_no_role_has_a_wildcard_or_reads_secrets(render: Render, values: dict[st
 
 ROLES_FOR_PEOPLE = {
     "view": ("view", {"scheduledjobs.carillon.dev list", "jobruns.carillon.dev watch"}),
-    "run": ("edit", {"jobruns.carillon.dev create"}),
+    "run": ("edit", {"jobruns.carillon.dev create", "jobruns.carillon.dev patch"}),
     "edit": ("edit", {"scheduledjobs.carillon.dev patch", "calendars.carillon.dev delete"}),
     "admin": (
         "admin",
@@ -234,7 +235,11 @@ def test_policies_can_be_left_out(render: Render) -> None:
 
 def test_the_policies_know_every_field_of_the_suspension() -> None:
     """One more field by which jobs are disabled is one more that templates/policies.yaml has to let through."""
-    assert {name for name in ScheduledJobSpec.model_fields if name.startswith("suspend")} == {"suspend"}
+    fields = {field.alias or name for name, field in ScheduledJobSpec.model_fields.items()}
+    known = {"suspend", "suspendUntil", "suspendReason", "suspendedBy"}
+    assert {field for field in fields if field.startswith("suspend")} == known
+    policies = (manifests.CHART / "templates/policies.yaml").read_text()
+    assert "['suspend', 'suspendUntil', 'suspendReason', 'suspendedBy']" in policies
 
 
 def test_policies_know_the_operator_by_its_account(render: Render) -> None:

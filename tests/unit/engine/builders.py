@@ -18,6 +18,7 @@ from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, Observations, Run, Snapshot
 from carillon.engine.plan import Plan
 from carillon.engine.read import read_definition, read_job, read_run
+from carillon.engine.terms import NO_TERMS, Terms, write_terms
 
 NAMESPACE = "files"
 NAME = "sweep"
@@ -254,8 +255,18 @@ def a_job(
     message: str = "",
     created: str | None = None,
     deleting: bool = False,
+    terms: Terms = NO_TERMS,
+    deadline: int | None = None,
+    suspended: bool = False,
+    suspended_by: str = "",
+    said: tuple[str, bool] | None = None,
+    labels: Body | None = None,
+    managed_by: str = "",
 ) -> Job:
-    """The Job of a run: with pods, or finished at a time, or neither yet."""
+    """The Job of a run: with pods, or finished at a time, or neither yet.
+
+    `said`: when Kubernetes said last whether it is suspended, and what.
+    """
     status: Body = {"active": active, "terminating": terminating}
     if succeeded:
         status["completionTime"] = stamp(succeeded)
@@ -263,6 +274,9 @@ def a_job(
     if failed:
         ending = {"type": "Failed", "status": "True", "reason": reason, "message": message}
         status["conditions"] = [{**ending, "lastTransitionTime": stamp(failed)}]
+    if said is not None:
+        suspension = {"type": "Suspended", "status": str(said[1]), "lastTransitionTime": stamp(said[0])}
+        status.setdefault("conditions", []).append(suspension)
     name = name or run.name
     metadata: Body = {
         "name": name,
@@ -270,12 +284,14 @@ def a_job(
         "uid": f"uid-job-{name}",
         "resourceVersion": "30",
         "creationTimestamp": stamp(created) if created else rfc3339(run.created),
-        "labels": {keys.SCHEDULED_JOB_LABEL: run.spec.scheduled_job, keys.RUN_UID_LABEL: run.uid},
+        "labels": {keys.SCHEDULED_JOB_LABEL: run.spec.scheduled_job, keys.RUN_UID_LABEL: run.uid, **(labels or {})},
+        "annotations": {keys.TERMS_ANNOTATION: write_terms(terms), keys.SUSPENDED_ANNOTATION: suspended_by},
         "ownerReferences": [_owner("JobRun", run.name, run.uid)],
     }
     if deleting:
         metadata["deletionTimestamp"] = metadata["creationTimestamp"]
-    return read_job({"metadata": metadata, "status": status})
+    spec = {"suspend": suspended, "activeDeadlineSeconds": deadline, "managedBy": managed_by}
+    return read_job({"metadata": metadata, "spec": spec, "status": status})
 
 
 def _owner(kind: str, name: str, uid: str) -> Body:

@@ -192,23 +192,47 @@ class Cluster:
 
     # What people do
 
-    def edit(self, name: str, **spec: Any) -> Body:
-        """Change fields of a ScheduledJob's spec."""
-        raw = self.get(SCHEDULED_JOBS, name)
+    def edit(self, name: str, *, resource: Resource = SCHEDULED_JOBS, **spec: Any) -> Body:
+        """Change fields of a ScheduledJob's spec, or of a JobRun's."""
+        raw = self.get(resource, name)
         changed = {**raw["spec"], **spec}
         if changed == raw["spec"]:
             return raw
         metadata = {**raw["metadata"], "generation": raw["metadata"]["generation"] + 1}
-        return self._store(SCHEDULED_JOBS, {**raw, "metadata": metadata, "spec": changed})
+        return self._store(resource, {**raw, "metadata": metadata, "spec": changed})
 
     # What the other controllers do
 
-    def start_pods(self, name: str) -> None:
-        """The Job controller makes the pod."""
+    def control(self, name: str) -> None:
+        """The Job controller: makes the pod of a Job that is not finished, or ends it where the Job is suspended."""
         raw = self.get(JOBS, name)
-        if "deletionTimestamp" not in raw["metadata"]:
-            self.pods[raw["metadata"]["uid"]].active = 1
-            self._store(JOBS, {**raw, "status": {**raw["status"], "active": 1}})
+        if "deletionTimestamp" in raw["metadata"]:
+            return
+        pods, was = self.pods[raw["metadata"]["uid"]], suspension(raw)
+        suspended = bool(raw["spec"].get("suspend"))
+        status = {**raw["status"], "active": pods.active, "terminating": 0}
+        if suspended and pods.active:
+            pods.ends_at = pods.ends_at or self.now + self.grace
+            status |= {"active": 0, "terminating": pods.active}
+        if suspended != was and (suspended or raw["status"].get("conditions")):
+            said = {"type": "Suspended", "status": str(suspended), "lastTransitionTime": rfc3339(self.now)}
+            status["conditions"] = [said]
+        if not suspended:
+            if pods.ends_at is None and not pods.active:
+                pods.active = status["active"] = 1
+            status.setdefault("startTime", raw["metadata"]["creationTimestamp"])
+            if was:
+                status["startTime"] = rfc3339(self.now)  # a Job that is resumed counts its deadline anew
+        if status != {"active": 0, "terminating": 0, **raw["status"]}:
+            self._store(JOBS, {**raw, "status": status})
+
+    def past_deadline(self, name: str) -> datetime | None:
+        """When Kubernetes ends a Job for its activeDeadlineSeconds; None where it does not."""
+        raw = self.get(JOBS, name)
+        seconds, start = raw["spec"].get("activeDeadlineSeconds"), raw["status"].get("startTime")
+        if seconds is None or start is None or raw["spec"].get("suspend") or suspension(raw):
+            return None
+        return datetime.fromisoformat(start) + timedelta(seconds=seconds)
 
     def finish(self, name: str, *, exit_code: int = 0, words: str = "", reason: str = "BackoffLimitExceeded") -> None:
         """The pod ends, and the Job with it."""
@@ -229,8 +253,12 @@ class Cluster:
         """Terminating pods have ended; a Job that was waiting for them goes."""
         self.pods[job_uid].active, self.pods[job_uid].ends_at = 0, None
         for name, raw in list(self.objects[JOBS].items()):
-            if raw["metadata"]["uid"] == job_uid and "deletionTimestamp" in raw["metadata"]:
+            if raw["metadata"]["uid"] != job_uid:
+                continue
+            if "deletionTimestamp" in raw["metadata"]:
                 self._remove(JOBS, name)
+            elif raw["status"].get("terminating"):
+                self._store(JOBS, {**raw, "status": {**raw["status"], "terminating": 0}})
 
     def fire_native(self, name: str, due: datetime) -> str:
         """The CronJob controller makes the Job of a due time; its name."""
@@ -291,6 +319,16 @@ class Cluster:
             pods.ends_at = self.now + self.grace
         for watcher in list(self.watchers):
             watcher(resource, "DELETED", raw)
+
+
+def ended(job: Body) -> bool:
+    """Whether a Job is finished."""
+    return any(c["type"] in ("Complete", "Failed") for c in job["status"].get("conditions", ()))
+
+
+def suspension(job: Body) -> bool:
+    """Whether Kubernetes says of a Job that it is suspended."""
+    return any(c["type"] == "Suspended" and c["status"] == "True" for c in job["status"].get("conditions", ()))
 
 
 def merge_patched(target: Any, patch: Any) -> Any:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from carillon.api import keys
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import Skip, TriggerStatus
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
-from carillon.engine.read import controller_uid, instant, read_definition, read_run
+from carillon.engine.read import controller_uid, instant, read_definition, read_job, read_run
+from carillon.engine.retry import is_between
 from carillon.engine.skips import schedule_of
 from carillon.engine.triggers import bound, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
-from tests.unit.engine.cluster import Cluster
+from tests.unit.engine.cluster import Cluster, ended
 
 Body = dict[str, Any]
 SECOND = timedelta(seconds=1)
@@ -33,7 +35,10 @@ class RunRecord:
     definition_uid: str
     due: datetime | None
     trigger: str
-    jobs: list[str] = field(default_factory=list)
+    jobs: dict[str, str] = field(default_factory=dict)
+    """UIDs of its Jobs, by the number of the attempt."""
+    between: bool = False
+    """Whether its last attempt has failed, and another one is to come: it holds its slot."""
     phase: str = ""
     recorded: bool = False
     """Whether it has been in status.history."""
@@ -105,7 +110,8 @@ class Ledger:
             self.barriers |= {(new.uid, trigger.name): new.created for trigger in new.triggers}
             return
         hashes = {trigger.name: trigger.spec_hash for trigger in old.triggers}
-        resumed = old.suspended and not new.suspended and old.status.suspended_since is not None
+        now = self._cluster.now
+        resumed = old.suspended(now) and not new.suspended(now) and old.status.suspended_since is not None
         for trigger in new.triggers:
             if resumed or hashes.get(trigger.name) != trigger.spec_hash:
                 self.barriers[(new.uid, trigger.name)] = self._cluster.now
@@ -200,6 +206,11 @@ class Ledger:
             assert run.status.phase == record.phase, f"{run.name} was {record.phase} and is {run.status.phase}"
         record.phase = run.status.phase
         record.gone = gone
+        record.between = is_between(run) and not gone
+        assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
+        if record.phase == Phase.STOPPED and not gone:
+            left = [uid for uid in record.jobs.values() if self._cluster.pods[uid].active]
+            assert not left, f"{run.name} is Stopped, and has pods"
 
     def _check_fired(self, record: RunRecord) -> None:
         uid, due = record.definition_uid, record.due
@@ -212,7 +223,7 @@ class Ledger:
             assert not told, f"{record.name} is made, and {line} says that it was skipped"
         if self._prompt:
             definition = self.definitions[uid]
-            assert not definition.suspended, f"{record.name} is made while the definition is disabled"
+            assert not definition.suspended(due), f"{record.name} is made for a time when the definition is disabled"
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
         assert due <= self._cluster.now, f"{record.name} is made too early"
@@ -233,22 +244,24 @@ class Ledger:
         if record.gone:
             return  # made in the moment in which its run was deleted: the garbage collector takes it
         self.job_runs[uid] = run_uid
-        record.jobs.append(uid)
+        attempt = raw["metadata"].get("labels", {}).get(keys.ATTEMPT_LABEL, "1")
+        assert attempt not in record.jobs, f"a second Job for attempt {attempt} of {record.name}"
+        record.jobs[attempt] = uid
+        most = read_job(raw).terms.attempts
+        assert int(attempt) == len(record.jobs) <= most, f"attempt {attempt} of {most} of {record.name}"
         trigger = self._trigger_now(record.definition_uid, record.trigger)
         if trigger is not None and record.due is not None:
             assert starts_at(trigger, record.due) <= self._cluster.now, f"{record.name} starts before its time"
-        assert len(record.jobs) == 1, f"a second Job for {record.name}"
 
     def _check_forbid(self) -> None:
-        holders: dict[str, list[str]] = {}
-        unfinished = {
-            raw["metadata"]["uid"]
-            for raw in self._cluster.objects[JOBS].values()
-            if not raw["status"].get("conditions")
-        }
+        holders: dict[str, set[str]] = {}
+        unfinished = {raw["metadata"]["uid"] for raw in self._cluster.objects[JOBS].values() if not ended(raw)}
         for uid, run_uid in self.job_runs.items():
             if self._cluster.pods[uid].active or uid in unfinished:
-                holders.setdefault(self.runs[run_uid].definition_uid, []).append(self.runs[run_uid].name)
+                holders.setdefault(self.runs[run_uid].definition_uid, set()).add(self.runs[run_uid].name)
+        for run in self.runs.values():
+            if run.between:
+                holders.setdefault(run.definition_uid, set()).add(run.name)
         for uid, active in holders.items():
             policy = self._policy(uid)
             assert policy == "Allow" or len(active) < 2, f"{policy}, and all of these are active: {', '.join(active)}"
@@ -270,9 +283,9 @@ class Ledger:
             definition = self.definitions[raw["metadata"]["uid"]]
             status = definition.status
             assert status.observed_generation == definition.generation, f"{name}: the last edit was not seen"
-            if not definition.suspended and not definition.invalid:
+            if not definition.suspended(self._cluster.now) and not definition.invalid:
                 for trigger, mark in self._marked(definition):
-                    if definition.generation == 1:
+                    if definition.generation == 1 and not (definition.spec and definition.spec.suspend):
                         assert mark.since == definition.created, f"{name}: counts since {mark.since}, not its creation"
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
                     assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"

@@ -198,6 +198,80 @@ def burst(sim: Simulation) -> None:
     sim.advance(40)
 
 
+def retries(sim: Simulation) -> None:
+    """The second attempt succeeds; what is due in the back-off is skipped. The edit reaches the next run only."""
+    sim.job_seconds, sim.exit_code = 10, 3
+    sim.apply(MINUTE, retry={"limit": 2, "backoff": {"initialSeconds": 60}})
+    sim.until("12:02:05")
+    sim.edit(retry=None)
+    sim.exit_code = 0
+    sim.until("12:03:30")
+
+
+def retries_used_up(sim: Simulation) -> None:
+    sim.job_seconds, sim.exit_code = 3, 3
+    sim.apply(retry={"limit": 2, "backoff": {"initialSeconds": 5}})
+    sim.run_now("flaky")
+    sim.advance(60)
+
+
+def timeout_over_attempts(sim: Simulation) -> None:
+    """30 s: 10 s, back-off 5 s, and a pause that does not count; the second attempt has 15 s left."""
+    sim.apply(retry={"limit": 2, "backoff": {"initialSeconds": 5}}, timeoutSeconds=30)
+    sim.run_now("slow")
+    sim.advance(10)
+    sim.finish(sim.jobs()[0], exit_code=3)
+    sim.advance(9)
+    sim.edit_run("slow", suspend=True)
+    sim.advance(60)
+    sim.edit_run("slow", suspend=False)
+    sim.advance(30)
+
+
+def pause_and_resume(sim: Simulation) -> None:
+    """What is due in a pause is skipped: the run holds its slot. One that has not begun waits."""
+    sim.job_seconds = 20
+    sim.apply(MINUTE)
+    sim.until("12:01:10")
+    sim.edit_run("sweep-1773144060", suspend=True)
+    sim.until("12:02:30")
+    sim.edit_run("sweep-1773144060", suspend=False)
+    sim.until("12:02:55")
+    sim.run_now("later", suspend=True)
+    sim.until("12:03:30")
+    sim.edit_run("later", suspend=False)
+    sim.until("12:03:55")
+
+
+def stop(sim: Simulation) -> None:
+    """One that runs, one in pause, one in back-off, and one that has not begun."""
+    sim.apply(concurrency={"policy": "Allow"}, retry={"limit": 1, "backoff": {"initialSeconds": 60}})
+    for name in ("runs", "pauses", "fails"):
+        sim.run_now(name)
+        sim.advance(1)
+    sim.run_now("waits", suspend=True)
+    sim.edit_run("pauses", suspend=True)
+    failing = next(job for job in sim.jobs() if job.startswith("fails"))
+    sim.finish(failing, exit_code=3)
+    sim.advance(10)
+    for name in ("runs", "pauses", "fails", "waits"):
+        sim.edit_run(name, stop=True)
+    sim.advance(10)
+
+
+def disabled_for_a_while(sim: Simulation) -> None:
+    """Until 12:03, when it is due again; nobody enables it, and no operator is there for a while."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.edit(suspend=True, suspendUntil="2026-03-10T12:03:00Z", suspendReason="move", suspendedBy="alice")
+    sim.until("12:02:30")
+    sim.crash()
+    sim.until("12:03:30")
+    sim.restart()
+    sim.until("12:04:30")
+
+
 STORIES: dict[Story, tuple[list[str], list[str]]] = {
     every_minute: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
     forbid: (
@@ -232,6 +306,18 @@ STORIES: dict[Story, tuple[list[str], list[str]]] = {
     runs_refused: (
         ["12:02 Succeeded", "12:05 Succeeded", "12:06 Running"],
         ["t0 12:01:00 CatchUp", "t0 12:03:00-12:04:00 x2 CatchUp", "t1 12:04:00 CatchUp"],
+    ),
+    retries: (["12:01 Succeeded", "12:03 Succeeded"], ["t0 12:02:00 ConcurrencyForbid"]),
+    retries_used_up: (["flaky Failed"], []),
+    timeout_over_attempts: (["slow Failed"], []),
+    pause_and_resume: (
+        ["12:01 Succeeded", "later Succeeded", "12:03 Succeeded"],
+        ["t0 12:02:00 ConcurrencyForbid"],
+    ),
+    stop: (["runs Stopped", "pauses Stopped", "fails Stopped", "waits Stopped"], []),
+    disabled_for_a_while: (
+        ["12:01 Succeeded", "12:03 Succeeded", "12:04 Succeeded"],
+        ["t0 12:02:00 Suspended"],
     ),
     burst: (["r00 Succeeded", *(f"r{number:02} Skipped" for number in range(1, 21)), "last Skipped"], []),
 }

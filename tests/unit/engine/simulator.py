@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from prometheus_client import Counter
 
 from carillon.api import keys
+from carillon.api.jobrun import Phase
 from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
@@ -30,7 +31,7 @@ from carillon.kube.errors import Unreachable
 from carillon.kube.events import Recorder, Reference
 from carillon.kube.resources import CRON_JOBS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
-from tests.unit.engine.cluster import Body, Cluster, Pods
+from tests.unit.engine.cluster import Body, Cluster, Pods, ended, suspension
 from tests.unit.engine.ledger import Ledger
 
 Answer = TypeVar("Answer")
@@ -307,6 +308,11 @@ class Simulation:
         self.cluster.edit(name, **spec)
         self.work()
 
+    def edit_run(self, name: str, **spec: Any) -> None:
+        """Stop, pause or resume a JobRun."""
+        self.cluster.edit(name, resource=JOB_RUNS, **spec)
+        self.work()
+
     def run_now(self, run: str, *, name: str = "sweep", **spec: Any) -> None:
         """Create a JobRun."""
         self.cluster.create(JOB_RUNS, self.manual_run(run, name=name, **spec))
@@ -328,7 +334,11 @@ class Simulation:
 
     def jobs(self) -> list[str]:
         """Names of the Jobs that are not finished."""
-        return [n for n, raw in self.cluster.objects[JOBS].items() if not raw["status"].get("conditions")]
+        return [n for n, raw in self.cluster.objects[JOBS].items() if not ended(raw)]
+
+    def working_jobs(self) -> list[str]:
+        """Those of them that have a pod which nobody has told to end."""
+        return [name for name in self.jobs() if self._pods_of(name).active and self._pods_of(name).ends_at is None]
 
     def finish(self, job: str, *, exit_code: int = 0) -> None:
         """End a Job."""
@@ -391,10 +401,13 @@ class Simulation:
             if pods.ends_at is not None and pods.ends_at <= self.now:
                 self.cluster.end_pods(uid)
         for name in self.jobs():
-            if (end := self._end_of(name)) is not None and end <= self.now:
+            limit = self.cluster.past_deadline(name)
+            if (end := self._end_of(name)) is not None and end <= self.now and (limit is None or end <= limit):
                 self.cluster.finish(name, exit_code=self.exit_code, words="broken" if self.exit_code else "")
-            elif not self._pods_of(name).active:
-                self.cluster.start_pods(name)
+            elif limit is not None and limit <= self.now:
+                self.cluster.finish(name, exit_code=143, words="", reason="DeadlineExceeded")
+            else:
+                self.cluster.control(name)
 
     def _pods_of(self, job: str) -> Pods:
         return self.cluster.pods[self.cluster.objects[JOBS][job]["metadata"]["uid"]]
@@ -402,11 +415,15 @@ class Simulation:
     def _end_of(self, job: str) -> datetime | None:
         if self.job_seconds is None or self._pods_of(job).ends_at is not None:
             return None
-        created = datetime.fromisoformat(self.cluster.objects[JOBS][job]["metadata"]["creationTimestamp"])
-        return created + timedelta(seconds=self.job_seconds)
+        raw = self.cluster.objects[JOBS][job]
+        if raw["spec"].get("suspend") or suspension(raw):
+            return None
+        start = raw["status"].get("startTime", raw["metadata"]["creationTimestamp"])
+        return datetime.fromisoformat(start) + timedelta(seconds=self.job_seconds)
 
     def _next_end(self) -> datetime | None:
-        moments = [*map(self._end_of, self.jobs()), *(pods.ends_at for pods in self.cluster.pods.values())]
+        ends = (*map(self._end_of, self.jobs()), *map(self.cluster.past_deadline, self.jobs()))
+        moments = [*ends, *(pods.ends_at for pods in self.cluster.pods.values())]
         return min((moment for moment in moments if moment is not None), default=None)
 
     # What is expected at the end
@@ -464,6 +481,10 @@ class Simulation:
         runs = self.cluster.objects[JOB_RUNS].values()
         told = {step["job"] for raw in runs for step in raw["status"].get("steps", ()) if "job" in step}
         return [name for name in self.cluster.objects[JOBS] if name in told]
+
+    def active_runs(self) -> list[str]:
+        """Names of the JobRuns that are not finished."""
+        return [name for name, phase in self.phases().items() if not (phase and Phase(phase).finished)]
 
     def phases(self) -> dict[str, str]:
         """Phase of every JobRun there is."""

@@ -50,6 +50,8 @@ class People(RuleBasedStateMachine):
         catch_up=st.sampled_from(("Skip", "Latest", "All")),
         exclude=st.sampled_from(EXCLUSIONS),
         jitter=jitters,
+        retry=st.sampled_from((None, None, {"limit": 2, "backoff": {"initialSeconds": 5}})),
+        timeout=st.sampled_from((None, None, 40)),
     )
     def begin(
         self,
@@ -64,6 +66,8 @@ class People(RuleBasedStateMachine):
         catch_up: str,
         exclude: dict[str, Any],
         jitter: int | None,
+        retry: dict[str, Any] | None,
+        timeout: int | None,
     ) -> None:
         self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds)
         self.manual = 0
@@ -75,6 +79,8 @@ class People(RuleBasedStateMachine):
             "startingDeadlineSeconds": deadline,
             "history": {"succeeded": history, "failed": history},
             "autoStart": auto_start,
+            "retry": retry,
+            "timeoutSeconds": timeout,
         }
         self.sim.apply(**self.spec, suspend=suspend)
 
@@ -97,19 +103,34 @@ class People(RuleBasedStateMachine):
         trigger = {"type": "Backfill", "name": "t0"}
         self.sim.run_now(f"backfill-{self.manual}", scheduledTime=due, trigger=trigger)
 
-    @rule(value=st.booleans())
-    def somebody_suspends_or_resumes(self, value: bool) -> None:
-        self.sim.edit(suspend=value)
+    @rule(value=st.booleans(), seconds=st.sampled_from((None, None, -5, 20, 90)))
+    def somebody_disables_or_enables(self, value: bool, seconds: int | None) -> None:
+        until = rfc3339(self.sim.now + timedelta(seconds=seconds)) if seconds is not None else None
+        self.sim.edit(suspend=value, suspendUntil=until)
+
+    @rule(limit=st.integers(0, 2))
+    def somebody_edits_the_retries(self, limit: int) -> None:
+        self.sim.edit(retry={"limit": limit, "backoff": {"initialSeconds": 5}})
+
+    @rule(data=st.data(), value=st.booleans())
+    def somebody_pauses_or_resumes_a_run(self, data: st.DataObject, value: bool) -> None:
+        if runs := self.sim.active_runs():
+            self.sim.edit_run(data.draw(st.sampled_from(runs)), suspend=value)
+
+    @rule(data=st.data())
+    def somebody_stops_a_run(self, data: st.DataObject) -> None:
+        if runs := self.sim.active_runs():
+            self.sim.edit_run(data.draw(st.sampled_from(runs)), stop=True)
 
     @rule(force=st.booleans())
     def somebody_runs_it_now(self, force: bool) -> None:
         self.manual += 1
         self.sim.run_now(f"manual-{self.manual}", force=force)
 
-    @precondition(lambda self: self.sim.jobs())
+    @precondition(lambda self: self.sim.working_jobs())
     @rule(data=st.data(), exit_code=st.sampled_from((0, 3)))
     def a_job_ends(self, data: st.DataObject, exit_code: int) -> None:
-        self.sim.finish(data.draw(st.sampled_from(self.sim.jobs())), exit_code=exit_code)
+        self.sim.finish(data.draw(st.sampled_from(self.sim.working_jobs())), exit_code=exit_code)
 
     @rule(data=st.data())
     def somebody_deletes_a_job(self, data: st.DataObject) -> None:

@@ -8,12 +8,12 @@ from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.model import Definition, PodReport, Run
 from carillon.engine.plan import Plan
+from carillon.engine.terms import Terms
 from tests.unit.engine.builders import (
     HOURLY,
     a_definition,
     a_job,
     a_run,
-    a_template,
     at,
     each,
     events,
@@ -39,7 +39,7 @@ def after(
     return decide(snapshot(definition or hourly(), run, *jobs, **seen), at(now))
 
 
-def failed(reason: str = "BackoffLimitExceeded", message: str = "") -> dict[str, str]:
+def failed(reason: str = "BackoffLimitExceeded", message: str = "") -> dict[str, Any]:
     return {"failed": "12:05", "reason": reason, "message": message}
 
 
@@ -136,23 +136,24 @@ class TestFailed:
 
 
 class TestTimedOut:
+    """By the limit that was in force at the run's first Job."""
+
+    OURS = failed("DeadlineExceeded") | {"terms": Terms(timeout_seconds=300), "deadline": 300}
+
     def test_our_limit_is_named(self) -> None:
-        plan = after(job=failed("DeadlineExceeded"), pods=pods(), definition=hourly(timeoutSeconds=300))
+        plan = after(job=self.OURS, pods=pods(), definition=hourly(timeoutSeconds=999))
         assert outcome(plan, RUN) == ("Failed", "TimedOut")
         assert run_status(plan, RUN).message == "took longer than spec.timeoutSeconds: 300"
 
     def test_the_last_words_are_added(self) -> None:
-        report = pods(exit_code=143, message="at 80 %")
-        plan = after(job=failed("DeadlineExceeded"), pods=report, definition=hourly(timeoutSeconds=300))
+        plan = after(job=self.OURS, pods=pods(exit_code=143, message="at 80 %"))
         assert run_status(plan, RUN).message == "took longer than spec.timeoutSeconds: 300; last words: at 80 %"
 
     @pytest.mark.parametrize("timeout", [None, 600])
     def test_the_templates_own_limit_is_not_ours(self, timeout: int | None) -> None:
-        template = a_template()
-        template["spec"]["activeDeadlineSeconds"] = 300
-        definition = hourly(jobTemplate=template, timeoutSeconds=timeout)
-        plan = after(job=failed("DeadlineExceeded", "Job was active longer"), pods=pods(), definition=definition)
-        assert outcome(plan, RUN) == ("Failed", "DeadlineExceeded")
+        terms = Terms(timeout_seconds=timeout, active_deadline_seconds=300)
+        job = failed("DeadlineExceeded", "Job was active longer") | {"terms": terms, "deadline": 300}
+        assert outcome(after(job=job, pods=pods()), RUN) == ("Failed", "DeadlineExceeded")
 
 
 class TestJobDeleted:

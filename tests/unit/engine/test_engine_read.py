@@ -101,6 +101,9 @@ class TestRun:
         assert read_run(raw).spec.scheduled_time == at("12:00")
 
 
+STAMP = "2026-03-10T12:00:00Z"
+
+
 class TestJob:
     @pytest.mark.parametrize(
         ("status", "active", "finished", "succeeded", "holds"),
@@ -108,7 +111,13 @@ class TestJob:
             ({}, 0, False, False, True),
             ({"active": 2}, 2, False, False, True),
             ({"terminating": 1}, 1, False, False, True),
-            ({"conditions": [{"type": "Suspended", "status": "True"}]}, 0, False, False, True),
+            (
+                {"conditions": [{"type": "Suspended", "status": "True", "lastTransitionTime": STAMP}]},
+                0,
+                False,
+                False,
+                True,
+            ),
             ({"conditions": [{"type": "FailureTarget", "status": "True"}], "terminating": 1}, 1, False, False, True),
             ({"conditions": [{"type": "Complete", "status": "True"}]}, 0, True, True, False),
             ({"conditions": [{"type": "Failed", "status": "True"}]}, 0, True, False, False),

@@ -529,8 +529,16 @@ class TestEvents:
 
     def test_disabled(self) -> None:
         assert events(decide(snapshot(hourly(suspend=True)), at("12:10"))) == [
-            "Normal Disabled: spec.suspend is true: nothing fires"
+            "Normal Disabled: nothing fires: disabled"
         ]
+
+    def test_disabled_with_a_reason_and_an_end(self) -> None:
+        told = {"suspendUntil": "2026-03-12T08:00:00Z", "suspendReason": "the disk is replaced", "suspendedBy": "alice"}
+        plan = decide(snapshot(definition := hourly(suspend=True, **told)), at("12:10"))
+        words = "disabled by alice until 2026-03-12T08:00:00Z: the disk is replaced"
+        assert events(plan) == [f"Normal Disabled: nothing fires: {words}"]
+        [condition] = [c for c in status_after(plan, definition).conditions if c.type == "Disabled"]
+        assert (condition.status, condition.reason, condition.message) == ("True", "Suspended", words)
 
     def test_invalid(self) -> None:
         (told,) = events(decide(snapshot(a_definition("61 * * * *")), at("12:10")))
