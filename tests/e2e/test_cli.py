@@ -324,3 +324,49 @@ def _shows(word: str) -> Any:
 
 def _lines(count: int) -> Any:
     return lambda job: len(job.get("status", {}).get("history", ())) == count
+
+
+@together
+def test_a_run_is_told_values_and_run_again_with_them(api: Api, namespace: str) -> None:
+    job = scheduled_job(
+        "told", "echo $PARAM_DAYS days", parameters=[{"name": "days", "type": "Integer", "minimum": "1"}]
+    )
+    api.create("scheduledjobs", namespace, job)
+    api.until_ready(namespace, "told")
+    first = people(api, namespace, "run", "told", "--name", "told-first", "-p", "days=7", "--wait")
+    assert first.stdout == "7 days\n"
+    assert api.get("jobruns", namespace, "told-first")["spec"]["requestedBy"], "who asked is on the run"
+    wrong = people(api, namespace, "run", "told", "-p", "days=0", "--wait", code=REFUSED)
+    assert "spec.parameters.days" in wrong.stderr
+    assert people(api, namespace, "rerun", "told-first", "--wait").stdout == "7 days\n"
+    runs = api.select("jobruns", namespace)
+    again = [run for run in runs if run["metadata"].get("annotations", {}).get("carillon.dev/rerun-of") == "told-first"]
+    assert [run["spec"]["parameters"] for run in again] == [{"days": "7"}]
+
+
+@together
+def test_stop_pause_and_resume(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("long", "sleep 600", concurrency=concurrency("Allow")))
+    for name in ("long-1", "long-2"):
+        people(api, namespace, "run", "long", "--name", name)
+        api.until_phase(namespace, name, "Running")
+    assert "paused" in people(api, namespace, "pause", "long-1").stdout
+    api.until_phase(namespace, "long-1", "Paused", seconds=60)
+    assert "resumed" in people(api, namespace, "resume", "long-1").stdout
+    api.until_phase(namespace, "long-1", "Running")
+    assert people(api, namespace, "stop", "long").stdout.count("stopping") == 2
+    for name in ("long-1", "long-2"):
+        assert api.until_finished(namespace, name, seconds=90)["phase"] == "Stopped"
+    assert "cannot be stopped any more" in people(api, namespace, "stop", "long-1", code=1).stderr
+
+
+@together
+def test_disabled_with_a_reason_and_until_a_time(api: Api, namespace: str) -> None:
+    api.create("scheduledjobs", namespace, scheduled_job("moved", triggers=HOURLY))
+    api.until_ready(namespace, "moved")
+    until = rfc3339(now() + timedelta(seconds=45))
+    people(api, namespace, "disable", "moved", "--reason", "the supplier moves house", "--until", until)
+    api.until("scheduledjobs", namespace, "moved", _shows("Disabled"), "it to be shown as disabled")
+    refused = people(api, namespace, "run", "moved", code=REFUSED)
+    assert "the supplier moves house" in refused.stderr
+    api.until("scheduledjobs", namespace, "moved", _shows("Waiting"), "the end of it to come", seconds=90)

@@ -107,7 +107,8 @@ def _node(schema: Schema, definitions: dict[str, Schema], *, defaults: bool) -> 
         node["format"] = "int32" if node.get("maximum", INT32_MAX + 1) <= INT32_MAX else "int64"
     if node.get("type") == "array":
         node.setdefault("x-kubernetes-list-type", "atomic")
-        node["items"] = _node(schema["items"], definitions, defaults=defaults)
+        # kubectl apply replaces lists whole: with a default in an item, each apply of the same file would be a change.
+        node["items"] = _node(schema["items"], definitions, defaults=False)
     if isinstance(schema.get("additionalProperties"), dict):
         node["additionalProperties"] = _node(schema["additionalProperties"], definitions, defaults=defaults)
     if "properties" in schema:
