@@ -15,6 +15,8 @@ PATTERN_SHAPE = rf"^([\^$|]|\((\?:)?|{_ATOM}({_QUANTIFIER})?)*$"
 """The regular expressions that RE2 and `carillon.engine.expressions` read alike; of those, a part does not compile."""
 PATTERN_CURE = r"write it with . [a-z] [^a-z] \d \w \s (…) (?:…) | ? * + {2,5} ^ $, and \ before other signs"
 
+TYPE = "self.?type.orValue('String')"
+"""In an expression: the type, which may be left out."""
 WHOLE_NUMBER = "a whole number such as 30, of at most 18 digits, without plus and leading zeros"
 ANY_NUMBER = "a number such as 0.5 or 1e6, of at most 15 digits before and after the point"
 _NUMERIC = (
@@ -29,7 +31,7 @@ def _numeric_rules() -> list[Rule]:
         rules += [
             Rule(
                 path="spec.parameters.items",
-                rule=f"self.?type.orValue('String') != '{kind}' || !has(self.{field}) || self.{field}.matches(r'{shape}')",
+                rule=f"{TYPE} != '{kind}' || !has(self.{field}) || self.{field}.matches(r'{shape}')",
                 message=f"write {what}",
                 message_expression=f"'found ' + self.{field} + '; write {what}'",
                 field_path=f".{field}",
@@ -45,7 +47,7 @@ def _numeric_rules() -> list[Rule]:
             rules.append(
                 Rule(
                     path="spec.parameters.items",
-                    rule=f"self.?type.orValue('String') != '{kind}' || !has(self.{lower}) || !has(self.{upper}) || !({readable}) "
+                    rule=f"{TYPE} != '{kind}' || !has(self.{lower}) || !has(self.{upper}) || !({readable}) "
                     f"|| {convert}(self.{lower}) <= {convert}(self.{upper})",
                     message="has to lie between minimum and maximum",
                     message_expression=f"'found ' + self.{blamed} + ', {cure}'",
@@ -67,7 +69,7 @@ PARAMETER_RULES = (
     ),
     Rule(
         path="spec.parameters.items",
-        rule="self.?type.orValue('String') != 'Enum' || (has(self.enum) && self.enum.size() > 0)",
+        rule=f"{TYPE} != 'Enum' || (has(self.enum) && self.enum.size() > 0)",
         message="write the values to choose from, or use another type",
         field_path=".enum",
         reason="FieldValueRequired",
@@ -75,7 +77,7 @@ PARAMETER_RULES = (
     *(
         Rule(
             path="spec.parameters.items",
-            rule=f"self.?type.orValue('String') in [{', '.join(repr(kind) for kind in kinds)}] || {absent}",
+            rule=f"{TYPE} in [{', '.join(repr(kind) for kind in kinds)}] || {absent}",
             message=f"{field} goes with type {' and '.join(kinds)} only; remove it, or use that type",
             field_path=f".{field}",
             reason="FieldValueForbidden",
@@ -90,14 +92,14 @@ PARAMETER_RULES = (
     *_numeric_rules(),
     Rule(
         path="spec.parameters.items",
-        rule="self.?type.orValue('String') != 'Boolean' || !has(self.default) || self.default in ['true', 'false']",
+        rule=f"{TYPE} != 'Boolean' || !has(self.default) || self.default in ['true', 'false']",
         message="write true or false, in quotes",
         message_expression="'found ' + self.default + '; write true or false, in quotes'",
         field_path=".default",
     ),
     Rule(
         path="spec.parameters.items",
-        rule="self.?type.orValue('String') != 'Enum' || !has(self.default) || !has(self.enum) || self.default in self.enum",
+        rule=f"{TYPE} != 'Enum' || !has(self.default) || !has(self.enum) || self.default in self.enum",
         message="use one of enum",
         message_expression="'found ' + self.default + '; use one of enum'",
         field_path=".default",
@@ -116,7 +118,7 @@ PARAMETER_RULES = (
     ),
     Rule(
         path="spec.parameters.items",
-        rule=f"self.?type.orValue('String') != 'String' || !has(self.pattern) || !self.pattern.matches(r'{PATTERN_SHAPE}') "
+        rule=f"{TYPE} != 'String' || !has(self.pattern) || !self.pattern.matches(r'{PATTERN_SHAPE}') "
         "|| !has(self.default) || self.default.matches(self.pattern)",
         message="has to match the pattern",
         message_expression="'found ' + self.default + ', which does not match ' + self.pattern",

@@ -118,9 +118,10 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     observations = snapshot.observations
     runs = nativeruns.believed(definition, [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)])
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
-    records = nativeruns.record(definition, snapshot.jobs, runs, observations)
-    runs = nativeruns.presumed(definition, runs, snapshot.jobs)
-    all_jobs = nativeruns.matched(definition, snapshot.jobs, runs)
+    known_jobs = nativeruns.jobs_believed(definition, snapshot, [*runs, *deleted])
+    records = nativeruns.record(definition, known_jobs, runs, observations)
+    runs = nativeruns.presumed(definition, runs, known_jobs)
+    all_jobs = nativeruns.matched(definition, known_jobs, runs)
     jobs = jobs_of(runs, all_jobs)
     policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
@@ -134,7 +135,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
     _advance_active(runs, jobs, replaced, observations, draft, now)
     auto_start_run, stalled = _auto_start(definition, runs, observations, draft, now)
-    if nameless := nativeruns.nameless(definition, snapshot.jobs, runs, observations):
+    if nameless := nativeruns.nameless(definition, known_jobs, runs, observations):
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
     if stalled:
         draft.wakes.append(second(now) + NAMES_RECHECK)
@@ -167,7 +168,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     status = summarise(
         definition,
         currents=currents,
-        jobs=snapshot.jobs,
+        jobs=known_jobs,
         active=len(held),
         resolution=resolution,
         suspended_since=suspended_since,
@@ -188,7 +189,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     draft.prunes += [
         DeleteRun(run.name, run.uid)
         for run in expired(runs, history, persisted, definition, observations.unarchived)
-        if not nativeruns.untied(run, snapshot.jobs)
+        if not nativeruns.untied(run, known_jobs)
     ]
     if resolution.next_due is not None:
         draft.wakes.append(resolution.next_due)

@@ -13,9 +13,10 @@ from typing import Any
 from carillon.api import keys
 from carillon.api.base import rfc3339
 from carillon.api.jobrun import TriggerType
-from carillon.api.scheduledjob import ConcurrencyPolicy
+from carillon.api.scheduledjob import Backend, ConcurrencyPolicy
 from carillon.engine import build, names
-from carillon.engine.model import Definition, Job, Observations, Run
+from carillon.engine.model import Definition, Job, Observations, Run, Snapshot
+from carillon.engine.native import kept_time
 from carillon.engine.plan import AdoptJob, CreateRun
 from carillon.engine.starting import started
 from carillon.engine.stopping import REPLACED
@@ -33,6 +34,31 @@ def believed(definition: Definition | None, runs: Sequence[Run]) -> list[Run]:
         else replace(run, native_job=None)
         for run in runs
     ]
+
+
+def jobs_believed(definition: Definition, snapshot: Snapshot, runs: Sequence[Run]) -> tuple[Job, ...]:
+    """The Jobs of a definition, without those that only say that its CronJob has made them.
+
+    Labels and annotations are anybody's to write who may create Jobs, and a Job that is believed stands for a due time
+    and holds a slot. So its controller has to be the very CronJob that the definition controls, in a definition that
+    has one; or a run of the operator's own making names it.
+
+    Args:
+        definition: whose Jobs they are.
+        snapshot: what is known.
+        runs: its runs, those that somebody has deleted included.
+    """
+    ours = snapshot.cron_job
+    has_one = kept_time(definition) or (definition.spec is not None and definition.spec.backend is Backend.CRON_JOB)
+    makes = ours.uid if has_one and ours is not None and ours.owner_uid == definition.uid else None
+    recorded = {run.native_job.uid for run in runs if run.native_job is not None}
+    return tuple(
+        job
+        for job in snapshot.jobs
+        if not job.native_of
+        or job.uid in recorded
+        or (job.native_of == definition.uid and makes is not None and job.cron_job_uid == makes)
+    )
 
 
 def matched(definition: Definition, jobs: Sequence[Job], runs: Sequence[Run]) -> tuple[Job, ...]:

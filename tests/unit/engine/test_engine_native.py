@@ -273,7 +273,8 @@ class TestRuns:
         assert made is not None
         template = made["spec"]["jobTemplate"]
         metadata = {**template["metadata"], "name": "by-hand", "namespace": NAMESPACE}
-        metadata["ownerReferences"] = [{"kind": "CronJob", "name": NAME, "uid": made["metadata"]["uid"]}]
+        owner = {"kind": "CronJob", "name": NAME, "uid": made["metadata"]["uid"], "controller": True}
+        metadata["ownerReferences"] = [owner]
         sim.cluster.create(JOBS, {"metadata": metadata, "spec": template["spec"]})
         sim.work()
         run = sim.cluster.objects[JOB_RUNS]["by-hand"]
@@ -282,6 +283,31 @@ class TestRuns:
         sim.finish("by-hand")
         assert sim.phases() == {"by-hand": "Succeeded"}
         sim.settle()
+
+    @pytest.mark.parametrize("backend", ["Operator", NATIVE])
+    @pytest.mark.parametrize("controller", [None, "nobody"])
+    def test_a_job_that_only_says_so_stands_for_no_due_time_and_holds_no_slot(
+        self, backend: str, controller: str | None
+    ) -> None:
+        sim = Simulation(job_seconds=5)
+        sim.apply(HOURLY, backend=backend)
+        definition = sim.cluster.get(SCHEDULED_JOBS, NAME)["metadata"]["uid"]
+        metadata: Body = {
+            "name": "evil",
+            "namespace": NAMESPACE,
+            "labels": {keys.NATIVE_LABEL: definition, keys.SCHEDULED_JOB_LABEL: NAME},
+            "annotations": {"batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-03-10T13:00:00Z"},
+        }
+        if controller is not None:
+            owner = {"kind": "ScheduledJob", "uid": definition}  # so that the garbage collector leaves it
+            metadata["ownerReferences"] = [owner, {"kind": "CronJob", "uid": controller, "controller": True}]
+        template = {"spec": {"containers": [{"image": "busybox"}]}}
+        sim.cluster.create(JOBS, {"metadata": metadata, "spec": {"template": template}})
+        sim.work()
+        assert sim.phases() == {}
+        if backend == "Operator":
+            sim.until("13:00:06")
+            assert list(sim.phases().values()) == ["Succeeded"]
 
     def test_what_ran_while_the_operator_was_away_is_recorded_when_it_is_back(self) -> None:
         sim = Simulation(job_seconds=5)
