@@ -23,7 +23,7 @@ from carillon.engine.runstatus import status_body
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
-from carillon.kube.resources import CALENDARS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
 
 LAST_LINES = 20
 LAST_BYTES = 2048
@@ -298,7 +298,10 @@ class Executor:
             notes.last_words[action.job_uid] = (found, words)
         else:  # the pod may be gone since the last look
             found, words = notes.last_words.get(action.job_uid, (None, ""))
-        notes.pods[action.job_uid] = report = pods.report(items, found, words)
+        events: list[Object] = []
+        if found is None and (silent := pods.silent(items)):
+            events, _ = await self._client.list(EVENTS, key.namespace, field_selector=f"involvedObject.uid={silent}")
+        notes.pods[action.job_uid] = report = pods.report(items, found, words, events)
         if not report.remaining:
             notes.lingering_jobs.discard(action.job_uid)
 

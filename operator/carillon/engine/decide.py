@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
-from carillon.api.scheduledjob import ConcurrencyPolicy, History
-from carillon.engine import build, names, native, nativeruns
+from carillon.api.scheduledjob import Concurrency, History
+from carillon.engine import build, groups, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
@@ -37,7 +37,7 @@ from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import early
-from carillon.engine.starting import is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import has_place, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
@@ -120,13 +120,19 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     runs = nativeruns.presumed(definition, runs, snapshot.jobs)
     all_jobs = nativeruns.matched(definition, snapshot.jobs, runs)
     jobs = jobs_of(runs, all_jobs)
-    policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
     unseen = native.unseen(definition, snapshot.cron_job, runs, all_jobs, held)
     backend = native.consider(snapshot, definition, unseen, now)
     draft.native += [*records, *backend.actions]
     catching_up = {run.uid for run in runs if run.uid in held and is_missed(run, definition)}
-    slots = Slots(policy, dict(held), catching_up)
+    slots = Slots(
+        definition.spec.concurrency if definition.spec is not None else Concurrency(),
+        groups.limit(definition, snapshot.group),
+        dict(held),
+        elsewhere=groups.held(snapshot.group),
+        line=tuple(waiting for member in snapshot.group for waiting in groups.line(member, second(now))),
+        catching_up=catching_up,
+    )
 
     draft.statuses = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
@@ -136,8 +142,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
     if stalled:
         draft.wakes.append(second(now) + NAMES_RECHECK)
-    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
-    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, observations, now)
+    room = slots.room(len(_waiting(definition, runs, draft.statuses)))
+    resolution, suspended_since = _due_times(definition, [*runs, *deleted], room, backend, observations, now)
     draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
     if resolution.fire:
         backend = replace(backend, condition=None)  # the backend does not change before these have their runs
@@ -230,7 +236,8 @@ def _start_waiting(
         for run in prompt
         if refusal(definition, run, second(now)) is None and early(definition, run, second(now)) is None
     ]
-    overtaken = overtaken_runs(able, slots.policy, second(now))
+    overtaken = overtaken_runs(able, slots, second(now))
+    slots.to_come = sum(has_place(run) for run in able)
     for run in (*prompt, *patient):
         if (words := overtaken.get(run.uid)) is not None:
             draft.statuses[run.uid] = skipped(run, *words, now=second(now))
@@ -256,6 +263,7 @@ def _advance_active(
     now: datetime,
 ) -> None:
     timeout = build.own_time_limit(definition.spec) if definition is not None and definition.spec is not None else None
+    pending = definition.spec.pending_timeout if definition is not None and definition.spec is not None else None
     for run in runs:
         job = jobs.get(run.uid)
         if run.finished or run.deleting or not (run.job_made or job is not None):
@@ -265,6 +273,7 @@ def _advance_active(
             job,
             replaced=run.uid in replaced,
             timeout_seconds=timeout,
+            pending_timeout=pending if run.native_job is None else None,
             observations=observations,
             now=second(now),
         )
@@ -273,6 +282,8 @@ def _advance_active(
             draft.lookups.append(progress.look_up)
         if progress.stop is not None:
             draft.stops.append(progress.stop)
+        if progress.wake_at is not None:
+            draft.wakes.append(progress.wake_at)
     for uid in observations.lingering_jobs:
         if uid not in observations.pods:
             draft.lookups.append(InspectPods(uid))
@@ -310,7 +321,7 @@ def _auto_start(
 def _due_times(
     definition: Definition,
     runs: Sequence[Run],
-    busy: bool,
+    room: int | None,
     backend: native.Native,
     observations: Observations,
     now: datetime,
@@ -343,11 +354,11 @@ def _due_times(
         return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=now), None
     if was_invalid:
         return pass_over(definition, marks, ran=ran, reason=SkipReason.INVALID, now=now), None
-    resolution, nameless = resolve(definition, marks, ran=ran, busy=busy, now=now), set[datetime]()
+    resolution, nameless = resolve(definition, marks, ran=ran, room=room, now=now), set[datetime]()
     while found := {due.instant for due in resolution.fire if _free_name(definition, due, observations) is None}:
         # No run can stand for them: a line does, and the due times after them have their turn.
         nameless |= found
-        resolution = resolve(definition, marks, ran=ran | nameless, busy=busy, now=now)
+        resolution = resolve(definition, marks, ran=ran | nameless, room=room, now=now)
     return with_skips(definition, marks, resolution, nameless, SkipReason.NAME_TAKEN), None
 
 

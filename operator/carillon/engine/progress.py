@@ -1,19 +1,19 @@
 """Runs whose Job was made: how the Job goes, and what the run's record says of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase
 from carillon.engine.concurrency import pods_are_gone
 from carillon.engine.excerpt import MESSAGE_BYTES, STEP_MESSAGE_BYTES, beginning, ending
 from carillon.engine.excerpt import reason as cut_reason
 from carillon.engine.model import Job, Observations, Run
+from carillon.engine.pending import PODS_REFUSED, consider, give_up, given_up
 from carillon.engine.plan import DeleteJob, InspectPods, LookUp, LookUpJob
 from carillon.engine.starting import started
 
 REPLACED = "Replaced"
 TIMED_OUT = "TimedOut"
-PODS_REFUSED = "PodsRefused"
 JOB_DELETED = "JobDeleted"
 
 
@@ -24,10 +24,19 @@ class Progress:
     status: JobRunStatus
     look_up: LookUp | None = None
     stop: DeleteJob | None = None
+    wake_at: datetime | None = None
+    """When it has to be looked at again if nothing happens before."""
 
 
 def advance(
-    run: Run, job: Job | None, *, replaced: bool, timeout_seconds: int | None, observations: Observations, now: datetime
+    run: Run,
+    job: Job | None,
+    *,
+    replaced: bool,
+    timeout_seconds: int | None,
+    pending_timeout: timedelta | None,
+    observations: Observations,
+    now: datetime,
 ) -> Progress:
     """Bring a run's record up to its Job.
 
@@ -36,6 +45,7 @@ def advance(
         job: its Job, None when it has vanished from the watch.
         replaced: another run takes its place (concurrency policy Replace).
         timeout_seconds: spec.timeoutSeconds, where that and not the template's own limit is in force.
+        pending_timeout: how long the Job may wait for its first pod to start; None for any time.
         observations: what was looked up.
         now: the time of the decision.
     """
@@ -52,12 +62,21 @@ def advance(
         # The record comes first: once the Job is gone, it alone says why.
         ready = run.status.reason == REPLACED and not job.deleting
         return Progress(status, stop=DeleteJob(job.name, job.uid) if ready else None)
+    if given_up(status):
+        # The record comes first, as above.
+        ready = given_up(run.status) and not job.deleting
+        return Progress(status, stop=DeleteJob(job.name, job.uid) if ready else None)
+    pending = consider(job, pending_timeout, observations, now)
+    if pending.over is not None:
+        return Progress(give_up(status, pending.over))
+    if pending.look_up is not None:
+        return Progress(status, look_up=pending.look_up)
     refused = observations.pods_refused.get(job.uid)
     if refused is not None and not job.active:
         status = status.model_copy(update={"reason": PODS_REFUSED, "message": beginning(refused, MESSAGE_BYTES)})
     elif status.reason == PODS_REFUSED and job.active:
         status = status.model_copy(update={"reason": "", "message": ""})
-    return Progress(status)
+    return Progress(status, wake_at=pending.wake_at)
 
 
 def _finished(status: JobRunStatus, job: Job, timeout_seconds: int | None, observations: Observations) -> Progress:
@@ -86,6 +105,8 @@ def _vanished(run: Run, observations: Observations, now: datetime) -> Progress:
         return Progress(run.status)
     if run.status.reason == REPLACED:
         return Progress(_ended(run.status, Phase.STOPPED, REPLACED, "stopped: a newer run took its place", now))
+    if given_up(run.status):
+        return Progress(_ended(run.status, Phase.FAILED, run.status.reason, run.status.message, now))
     message = f"Job {step.job} was deleted while the run was active"
     return Progress(_ended(run.status, Phase.FAILED, JOB_DELETED, message, now))
 

@@ -85,7 +85,7 @@ def test_a_finished_phase_is_final() -> None:
             spec(triggers=[{"name": f"t{n}", "cron": "@daily"} for n in range(17)]),
             "spec.triggers: found 17 items; use at most 16 items",
         ),
-        (spec(concurrency={"policy": "forbid"}), "found \"forbid\"; use 'Allow', 'Forbid' or 'Replace'"),
+        (spec(concurrency={"policy": "forbid"}), "found \"forbid\"; use 'Allow', 'Forbid', 'Replace' or 'Queue'"),
         (spec(concurrency="Forbid"), 'spec.concurrency: found "Forbid"; write a map of fields'),
         (spec(history={"failed": -1}), "spec.history.failed: found -1; use at least 0"),
         (spec(history={"failed": 101}), "spec.history.failed: found 101; use at most 100"),
