@@ -111,7 +111,7 @@ def _without_slot(
     number = slots.number(Place.of(run, patient=patient))
     slots.waiting += 1
     # Said once: who moves up in the line is not told, or each start would be a write for every run behind it.
-    message = f"number {number} in the queue at {rfc3339(now)}; {listed} was active"
+    message = f"number {number} in the queue at {rfc3339(now)}; active then: {listed}"
     return _wait(definition, run, WAITING, run.status.message if run.status.reason == WAITING else message, now)
 
 

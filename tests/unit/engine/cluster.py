@@ -33,6 +33,8 @@ class Pods:
     namespace: str
     labels: dict[str, str]
     active: int = 0
+    stuck: bool = False
+    """Its image cannot be pulled."""
     ends_at: datetime | None = None
     """When their grace has run out; None while nobody has stopped them."""
     exit_code: int | None = None
@@ -207,8 +209,10 @@ class Cluster:
         """The Job controller makes the pod."""
         raw = self.get(JOBS, name)
         if "deletionTimestamp" not in raw["metadata"]:
-            self.pods[raw["metadata"]["uid"]].active = 1
-            self._store(JOBS, {**raw, "status": {**raw["status"], "active": 1}})
+            pods = self.pods[raw["metadata"]["uid"]]
+            pods.active, pods.stuck = 1, any("missing" in c["image"] for c in _containers(raw))
+            started = {"startTime": rfc3339(self.now), "active": 1, "ready": 0 if pods.stuck else 1}
+            self._store(JOBS, {**raw, "status": {**started, **raw["status"]}})
 
     def finish(self, name: str, *, exit_code: int = 0, words: str = "", reason: str = "BackoffLimitExceeded") -> None:
         """The pod ends, and the Job with it."""
@@ -271,7 +275,10 @@ class Cluster:
         metadata: Body = {"name": f"pod-{job_uid}", "namespace": pods.namespace, "labels": pods.labels}
         metadata["ownerReferences"] = [{"kind": "Job", "uid": job_uid, "controller": True}]
         if pods.active:
-            return [{"metadata": metadata, "status": {"phase": "Running"}}]
+            state = {"waiting": {"reason": "ImagePullBackOff", "message": "no"}} if pods.stuck else {"running": {}}
+            containers = [{"name": "main", "state": state}]
+            phase = "Pending" if pods.stuck else "Running"
+            return [{"metadata": metadata, "status": {"phase": phase, "containerStatuses": containers}}]
         if not pods.exit_code:
             return []
         terminated = {"exitCode": pods.exit_code, "reason": "Error", "message": pods.words}
@@ -291,6 +298,10 @@ class Cluster:
             pods.ends_at = self.now + self.grace
         for watcher in list(self.watchers):
             watcher(resource, "DELETED", raw)
+
+
+def _containers(job: Body) -> list[Body]:
+    return list(job["spec"]["template"]["spec"]["containers"])
 
 
 def merge_patched(target: Any, patch: Any) -> Any:

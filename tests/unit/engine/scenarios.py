@@ -198,6 +198,52 @@ def burst(sim: Simulation) -> None:
     sim.advance(40)
 
 
+def queue(sim: Simulation) -> None:
+    """Two at a time, one that waits, and then one that finds the queue full."""
+    sim.job_seconds = 200
+    sim.apply(MINUTE, concurrency={"policy": "Queue", "max": 2, "queueLimit": 1})
+    sim.until("12:08:30")
+
+
+def group(sim: Simulation) -> None:
+    """Two that share a slot, in the order in which they came; the third skips what it cannot start."""
+    sim.job_seconds = 40
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(MINUTE, name="dump", concurrency=shared)
+    sim.apply("*/2 * * * *", name="sweep", concurrency=shared)
+    sim.apply("*/3 * * * *", name="check", concurrency={"policy": "Forbid", "group": "db"})
+    sim.until("12:04:30")
+
+
+def a_member_goes(sim: Simulation) -> None:
+    """Its pods take their time to end, and the slot is theirs until then."""
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(name="dump", concurrency=shared)
+    sim.apply(name="sweep", concurrency=shared)
+    sim.run_now("first", name="dump")
+    sim.run_now("second", name="sweep")
+    sim.advance(5)
+    sim.cluster.delete(SCHEDULED_JOBS, "dump")
+    sim.advance(20)
+
+
+def cannot_start(sim: Simulation) -> None:
+    """The image cannot be pulled: the run ends, and the next one has its turn."""
+    template = a_template()
+    template["spec"]["template"]["spec"]["containers"][0]["image"] = "missing"
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(name="stuck", concurrency=shared, jobTemplate=template, pendingTimeoutSeconds=60)
+    sim.apply(name="sweep", concurrency=shared)
+    sim.run_now("first", name="stuck")
+    sim.run_now("second")
+    sim.advance(120)
+
+
+def replace_two(sim: Simulation) -> None:
+    sim.apply(MINUTE, concurrency={"policy": "Replace", "max": 2})
+    sim.until("12:04:30")
+
+
 STORIES: dict[Story, tuple[list[str], list[str]]] = {
     every_minute: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
     forbid: (
@@ -233,6 +279,17 @@ STORIES: dict[Story, tuple[list[str], list[str]]] = {
         ["12:02 Succeeded", "12:05 Succeeded", "12:06 Running"],
         ["t0 12:01:00 CatchUp", "t0 12:03:00-12:04:00 x2 CatchUp", "t1 12:04:00 CatchUp"],
     ),
+    queue: (
+        ["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:05 Running", "12:06 Running", "12:08 Queued"],
+        ["t0 12:04:00 QueueFull", "t0 12:07:00 QueueFull"],
+    ),
+    group: (
+        ["12:01 Succeeded", "12:02 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:04 Running", "12:04 Queued"],
+        ["t0 12:03:00 ConcurrencyForbid"],
+    ),
+    a_member_goes: (["first Running", "second Running"], []),
+    cannot_start: (["first Failed", "second Running"], []),
+    replace_two: (["12:01 Stopped", "12:02 Stopped", "12:03 Running", "12:04 Running"], []),
     burst: (["r00 Succeeded", *(f"r{number:02} Skipped" for number in range(1, 21)), "last Skipped"], []),
 }
 """What comes of each where nothing fails: the runs, and the due times that were skipped."""
