@@ -76,7 +76,7 @@ class Executor:
             case plans.CheckTemplate():
                 await self._check_template(key, action)
             case plans.AdoptRun():
-                self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
+                await self._adopt_run(key, action)
             case plans.DeleteJob():
                 await self._client.delete(JOBS, key.namespace, action.name, uid=action.uid, propagation="Foreground")
                 self._store.mark_deleting(key, action.uid)
@@ -198,6 +198,14 @@ class Executor:
                 self._note_taken(key, self._store.notes(key).taken_runs, action.name)
                 self._tell_taken(key, "JobRun", action.name)
         self._store.put_run(raw)
+
+    async def _adopt_run(self, key: Key, action: plans.AdoptRun) -> None:
+        try:
+            self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
+        except ApiError as error:
+            if not (error.conflict or error.not_found):
+                self._store.notes(key).not_adoptable.add(action.uid)
+            raise
 
     @staticmethod
     def _same_run(raw: Object, body: Object) -> bool:

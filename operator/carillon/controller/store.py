@@ -53,6 +53,7 @@ class Notes:
     taken_jobs: set[str] = field(default_factory=set)
     names_taken_at: datetime | None = None
     absent_jobs: set[str] = field(default_factory=set)
+    not_adoptable: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
     unwatched_jobs: set[str] = field(default_factory=set)
     pods: dict[str, PodReport] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Notes:
         """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
         for uid in uids:
             self.refusals.pop(uid, None)
+            self.not_adoptable.discard(uid)
             self.pods_refused.pop(uid, None)
             self.last_words.pop(uid, None)
             if uid not in self.lingering_jobs:
@@ -89,6 +91,7 @@ class Notes:
             taken_runs=frozenset(self.taken_runs),
             taken_jobs=frozenset(self.taken_jobs),
             absent_jobs=frozenset(self.absent_jobs),
+            not_adoptable=frozenset(self.not_adoptable),
             lingering_jobs=frozenset(self.lingering_jobs),
             pods=dict(self.pods),
             refusals=dict(self.refusals),

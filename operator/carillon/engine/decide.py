@@ -8,6 +8,7 @@ one covers it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
@@ -225,9 +226,13 @@ def _start_waiting(
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
             draft.statuses[run.uid] = skipped(run, "Invalid", message, now=second(now))
         return replaced
-    owned = [run for run in in_order(waiting) if run.owner_uid]
+    line = in_order(waiting)
+    if slots.limit is not None:
+        # Who came before is adopted first, and starts first.
+        line = list(takewhile(lambda run: run.owner_uid or run.uid in observations.not_adoptable, line))
+    owned = [run for run in line if run.owner_uid]
     draft.adoptions += [
-        AdoptRun(run.name, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
+        AdoptRun(run.name, run.uid, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
     ]
     patient = [run for run in owned if is_patient(run, definition)]
     prompt = [run for run in owned if run not in patient]

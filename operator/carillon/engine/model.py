@@ -290,6 +290,8 @@ class Observations:
     """Job names that are held by somebody else's objects."""
     absent_jobs: frozenset[str] = frozenset()
     """UIDs of Jobs that a live GET did not find."""
+    not_adoptable: frozenset[str] = frozenset()
+    """UIDs of runs of which the API server refuses that they are given their owner; nobody waits for them."""
     lingering_jobs: frozenset[str] = frozenset()
     """UIDs of Jobs that vanished before they had finished; their pods may still be there."""
     pods: Mapping[str, PodReport] = field(default_factory=dict)

@@ -43,7 +43,7 @@ class Members(RuleBasedStateMachine):
         data=st.data(),
         workers=st.integers(1, 3),
         seed=st.integers(0, 1000),
-        job_seconds=st.sampled_from((None, 3, 45, 70)),
+        job_seconds=st.sampled_from((None, 3, 20, 40, 60)),
     )
     def begin(self, *, data: st.DataObject, workers: int, seed: int, job_seconds: int | None) -> None:
         self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds, workers=workers, seed=seed)
@@ -116,6 +116,16 @@ class Members(RuleBasedStateMachine):
     def the_clock_goes_on(self) -> None:
         if hasattr(self, "sim"):
             self.sim.advance(0.1)
+            if self.sim.process is not None and not (self.lagging or self.sim.writes.faults):
+                self.a_free_slot_is_taken()
+
+    def a_free_slot_is_taken(self) -> None:
+        """Within the seconds after which pods that linger are looked at again."""
+        for _ in range(3):
+            if not (idle := self.sim.ledger.idle_slots()):
+                return
+            self.sim.advance(2.1)
+        raise AssertionError(idle)
 
     def teardown(self) -> None:
         if hasattr(self, "sim"):
