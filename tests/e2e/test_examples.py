@@ -127,6 +127,13 @@ def test_recycle_bin_loses_only_what_is_old(api: Api, runs: dict[str, Manifest],
     assert seen["bin"] == ["./kept", "./kept/young.txt", "./letter.odt"]
 
 
+def test_vacuum_and_dump_have_shared_a_slot(api: Api, runs: dict[str, Manifest]) -> None:
+    vacuum, dump = (runs[name]["status"] for name in ("vacuum-database", "nightly-database-dump"))
+    assert vacuum["phase"] == dump["phase"] == "Succeeded"
+    spans = sorted((instant(status["startTime"]), instant(status["completionTime"])) for status in (vacuum, dump))
+    assert spans[0][1] <= spans[1][0]
+
+
 def test_folder_is_compressed_without_anyone_asking(
     api: Api, runs: dict[str, Manifest], seen: dict[str, list[str]]
 ) -> None:

@@ -215,6 +215,15 @@ def group(sim: Simulation) -> None:
     sim.until("12:04:30")
 
 
+def group_on_the_minute(sim: Simulation) -> None:
+    """Runs end in the moment in which others are due: who is due does not overtake who waits."""
+    sim.job_seconds = 60
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(MINUTE, name="sweep", concurrency=shared)
+    sim.apply("*/2 * * * *", name="dump", concurrency=shared)
+    sim.until("12:05:30")
+
+
 def a_member_goes(sim: Simulation) -> None:
     """Its pods take their time to end, and the slot is theirs until then."""
     shared = {"policy": "Queue", "group": "db"}
@@ -286,6 +295,20 @@ STORIES: dict[Story, tuple[list[str], list[str]]] = {
     group: (
         ["12:01 Succeeded", "12:02 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:04 Running", "12:04 Queued"],
         ["t0 12:03:00 ConcurrencyForbid"],
+    ),
+    group_on_the_minute: (
+        [
+            *(
+                "12:01 Succeeded",
+                "12:02 Succeeded",
+                "12:02 Succeeded",
+                "12:03 Succeeded",
+                "12:04 Running",
+                "12:04 Queued",
+            ),
+            "12:05 Queued",
+        ],
+        [],
     ),
     a_member_goes: (["first Running", "second Running"], []),
     cannot_start: (["first Failed", "second Running"], []),
