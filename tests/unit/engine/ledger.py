@@ -247,10 +247,17 @@ class Ledger:
     # Slots
 
     def _scope(self, definition_uid: str) -> str:
-        """Whose slots a definition's runs take: its group's, or its own."""
-        spec = self.definitions[definition_uid].spec
+        """Whose slots a definition's runs take: its group's, or its own.
+
+        What a deleted definition has left is where the one of its name is now.
+        """
+        definition = self.definitions[definition_uid]
+        present = self._cluster.objects[SCHEDULED_JOBS].get(definition.key.name)
+        if present is not None:
+            definition = self.definitions.get(present["metadata"]["uid"], definition)
+        spec = definition.spec
         group = spec.concurrency.group if spec is not None else None
-        return f"group {group}" if group is not None else definition_uid
+        return f"group {group}" if group is not None else definition.uid
 
     def _limit(self, scope: str) -> int | None:
         alive = {raw["metadata"]["uid"] for raw in self._cluster.objects[SCHEDULED_JOBS].values()}

@@ -140,8 +140,7 @@ class TestQueue:
         assert outcome(decide(snap, at("12:01:01")), due) == ("Skipped", "DeadlineExceeded")
 
     def test_a_backfill_lets_the_queue_go_first(self) -> None:
-        spec = {"scheduledTime": "2026-03-01T00:00:00Z"}
-        old = a_run(name="old", created="10:00", **spec)
+        old = a_run(name="old", created="10:00", scheduledTime="2026-03-01T00:00:00Z")
         trigger = old.spec.trigger.model_copy(update={"type": TriggerType.BACKFILL})
         old = replace(old, spec=old.spec.model_copy(update={"trigger": trigger}))
         assert started([hourly(**QUEUE), old, waiting("b", "11:02")], "11:30") == ["b"]
