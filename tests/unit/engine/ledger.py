@@ -249,15 +249,21 @@ class Ledger:
     def _scope(self, definition_uid: str) -> str:
         """Whose slots a definition's runs take: its group's, or its own.
 
-        What a deleted definition has left is where the one of its name is now.
+        What a deleted member has left is in the group of the one that has its name now.
         """
         definition = self.definitions[definition_uid]
+        group = self._group(definition)
+        if group is None:
+            return definition_uid
         present = self._cluster.objects[SCHEDULED_JOBS].get(definition.key.name)
-        if present is not None:
-            definition = self.definitions.get(present["metadata"]["uid"], definition)
-        spec = definition.spec
-        group = spec.concurrency.group if spec is not None else None
-        return f"group {group}" if group is not None else definition.uid
+        successor = self.definitions.get(present["metadata"]["uid"]) if present is not None else None
+        if successor is not None and successor.uid != definition_uid:
+            group = self._group(successor)
+        return f"group {group}" if group is not None else definition_uid
+
+    @staticmethod
+    def _group(definition: Definition) -> str | None:
+        return definition.spec.concurrency.group if definition.spec is not None else None
 
     def _limit(self, scope: str) -> int | None:
         alive = {raw["metadata"]["uid"] for raw in self._cluster.objects[SCHEDULED_JOBS].values()}
