@@ -436,7 +436,7 @@ class Simulation:
             self.restart()
         assert self.process is not None
         quiet = 0
-        for _ in range(30):
+        for _ in range(120):
             self.advance(1)
             self.process.deliver()
             self.work()
