@@ -292,11 +292,14 @@ class Ledger:
         assert limit is None or len(active) <= limit, f"{limit} may be active, and these are: {', '.join(active)}"
 
     def _check_turn(self, started: Run) -> None:
-        """When a Job is made: nobody waits that came before."""
+        """When a Job is made: nobody waits that came before.
+
+        Nor was made in the same second: it may not have been there yet when the slot was handed out.
+        """
         definition = self.definitions[started.owner_uid]
         mine = Place.of(started, patient=is_patient(started, definition))
         for run, place in self._queue(self._scope(started.owner_uid)):
-            waits_longer = run.uid != started.uid and place < mine
+            waits_longer = run.uid != started.uid and place < mine and run.created < started.created
             assert not waits_longer, f"{started.name} starts, and {run.name} has come before it"
 
     def _queue(self, scope: str) -> Iterator[tuple[Run, Place]]:
