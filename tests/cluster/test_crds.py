@@ -230,7 +230,28 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
     "unknown class": (scheduled_job(**{"class": "Admin"}), ["spec.class:", '"Admin"', '"System", "User"']),
     "unknown concurrency policy": (
         scheduled_job(concurrency={"policy": "forbid"}),
-        ["spec.concurrency.policy:", '"forbid"', '"Allow", "Forbid", "Replace"'],
+        ["spec.concurrency.policy:", '"forbid"', '"Allow", "Forbid", "Replace", "Queue"'],
+    ),
+    "a max without a limit": (
+        scheduled_job(concurrency={"policy": "Allow", "max": 2}),
+        ["spec.concurrency.max: Forbidden", "max goes with policy Forbid, Replace or Queue; remove it"],
+    ),
+    "a group of which one would replace another's run": (
+        scheduled_job(concurrency={"policy": "Replace", "group": "db"}),
+        ["spec.concurrency.group: Forbidden", "group goes with policy Forbid or Queue; remove it"],
+    ),
+    "a limit of a queue that there is not": (
+        scheduled_job(concurrency={"queueLimit": 2}),
+        ["spec.concurrency.queueLimit: Forbidden", "queueLimit goes with policy Queue; remove it"],
+    ),
+    "a queue of no place": (scheduled_job(concurrency={"policy": "Queue", "queueLimit": 0}), ["queueLimit:", "to 1"]),
+    "a queue of the CronJob controller's": (
+        scheduled_job(backend="CronJob", triggers=[DAILY], concurrency={"policy": "Queue"}),
+        ["spec.concurrency: Forbidden", "a CronJob knows the policies Allow, Forbid and Replace"],
+    ),
+    "a pending timeout of the CronJob controller's": (
+        scheduled_job(backend="CronJob", triggers=[DAILY], pendingTimeoutSeconds=60),
+        ["spec.pendingTimeoutSeconds: Forbidden", "a CronJob does not know pendingTimeoutSeconds"],
     ),
     "suspend in words": (scheduled_job(suspend="yes"), ["spec.suspend:", "must be of type boolean"]),
     "no job template": (without(scheduled_job(), "jobTemplate"), ["spec.jobTemplate: Required value"]),
@@ -439,7 +460,8 @@ ACCEPTED: dict[str, Manifest] = {
         autoStart=True,
         triggers=[DAILY],
         startingDeadlineSeconds=600,
-        concurrency={"policy": "Replace"},
+        concurrency={"policy": "Queue", "max": 2, "group": "nightly-db", "queueLimit": 500},
+        pendingTimeoutSeconds=900,
         timeoutSeconds=3600,
         history={"succeeded": 0, "failed": 100},
         **{"class": "System"},
@@ -775,7 +797,7 @@ def test_the_columns_of_scheduled_jobs(api: Api) -> None:
         "next": "2099-01-02T03:00:00Z",
         "schedule": "0 3 * * *",
     }
-    counts = {"active": 0, "succeeded": 41, "failed": 2}
+    counts = {"active": 0, "queued": 3, "succeeded": 41, "failed": 2}
     patch_status(api, "sj", "nightly", {"display": display, "counts": counts})
     header, row = api.kubectl("get", "sj").splitlines()
     assert columns(header) == ["NAME", "TRIGGER", "LABEL", "OWNER", "LAST EXECUTION", "STATUS", "NEXT"]
@@ -784,8 +806,8 @@ def test_the_columns_of_scheduled_jobs(api: Api) -> None:
         *("2026-01-01T03:00:00Z", "Succeeded", "2099-01-02T03:00:00Z"),
     ]
     header, row = api.kubectl("get", "sj", "-o", "wide").splitlines()
-    assert columns(header)[7:] == ["SCHEDULE", "ACTIVE", "SUCCEEDED", "FAILED"]
-    assert columns(row)[7:] == ["0 3 * * *", "0", "41", "2"]
+    assert columns(header)[7:] == ["SCHEDULE", "ACTIVE", "QUEUED", "SUCCEEDED", "FAILED"]
+    assert columns(row)[7:] == ["0 3 * * *", "0", "3", "41", "2"]
 
 
 def test_the_columns_of_job_runs(api: Api) -> None:

@@ -95,9 +95,8 @@ def test_every_finished_run_is_in_the_archive_once(
     postgres.down()
     away = api.run_now(namespace, "fails")
     api.until_finished(namespace, away)
-    time.sleep(8)
-    kept = {run["metadata"]["name"] for run in api.select("jobruns", namespace)}
-    assert len(kept) > 6, "pruning waits"
+    waiting = api.until_all("jobruns", namespace, lambda runs: len(runs) > 6, "pruning waits", seconds=SECONDS)
+    kept = {run["metadata"]["name"] for run in waiting}
     assert "ok" in archiving.leader.probe("/readyz"), "the database has no say in that"
     archiving.leader.kill()
     archiving.start()

@@ -148,6 +148,13 @@ def test_recycle_bin_is_told_the_days_as_its_header_says(api: Api, runs: dict[st
     assert "2 files older than 7 days deleted, 0 left" in log_of(api, run)
 
 
+def test_vacuum_and_dump_have_shared_a_slot(api: Api, runs: dict[str, Manifest]) -> None:
+    vacuum, dump = (runs[name]["status"] for name in ("vacuum-database", "nightly-database-dump"))
+    assert vacuum["phase"] == dump["phase"] == "Succeeded"
+    spans = sorted((instant(status["startTime"]), instant(status["completionTime"])) for status in (vacuum, dump))
+    assert spans[0][1] <= spans[1][0]
+
+
 def test_folder_is_compressed_without_anyone_asking(
     api: Api, runs: dict[str, Manifest], seen: dict[str, list[str]]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.api import Api, condition
 from tests.e2e.objects import concurrency, every, instant, now, rfc3339, scheduled_job
 from tests.e2e.operators import Operators
+from tests.e2e.test_concurrency import check_turns
 from tests.e2e.together import Crowd
 
 PERIOD = 5
@@ -107,6 +108,23 @@ def _next_due(after: datetime) -> datetime:
 def _sleep_until(moment: datetime) -> None:
     """The test is about this very moment, so that there is nothing to watch."""
     time.sleep(max(0.0, (moment - now()).total_seconds()))
+
+
+def test_a_queue_keeps_its_order_when_the_operator_is_killed(api: Api, operators: Operators, namespace: str) -> None:
+    """Killed while one runs and five wait, and again between two of them."""
+    body = scheduled_job("line", "sleep 2", concurrency=concurrency("Queue"), history=KEEP_ALL)
+    api.create("scheduledjobs", namespace, body)
+    asked = [api.run_now(namespace, "line")]
+    api.until_phase(namespace, asked[0], "Running")
+    asked += [api.run_now(namespace, "line") for _ in range(5)]
+    for _ in range(2):
+        operators.leader.kill()
+        time.sleep(2.5)  # in which a Job ends, and nobody sees it
+        asked.append(api.run_now(namespace, "line"))
+        operators.start()
+    for run in asked:
+        assert api.until_finished(namespace, run, seconds=90)["phase"] == "Succeeded"
+    check_turns(api, namespace, asked)
 
 
 def test_graceful_stop_hands_over_at_once(api: Api, operators: Operators, namespace: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from carillon.api.event import MOST_EVENT_TRIGGERS
 from carillon.api.jobrun import JobRunSpec
 from carillon.api.keys import SCHEDULED_JOB_NAME_LENGTH
+from carillon.api.scheduledjob import GROUP_POLICIES, MAX_POLICIES, QUEUE_POLICIES, policies_in_words
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat"
 _MACROS = "yearly annually monthly weekly daily midnight hourly"
@@ -90,6 +91,12 @@ def _found_kinds() -> str:
 
 
 _OPERATOR = "!has(self.backend) || self.backend != 'CronJob'"
+_NATIVE_CONCURRENCY = " && ".join(
+    (
+        *(f"!has(self.concurrency.{field})" for field in ("max", "group", "queueLimit")),
+        "(!has(self.concurrency.policy) || self.concurrency.policy != 'Queue')",
+    )
+)
 _RESTART_POLICY = "self.spec.template.spec.restartPolicy"
 
 SCHEDULED_JOB_RULES = (
@@ -141,8 +148,17 @@ SCHEDULED_JOB_RULES = (
                 )
                 + ")",
             ),
+            ("pendingTimeoutSeconds", "!has(self.pendingTimeoutSeconds)"),
             ("catchUp", "!has(self.catchUp) || !has(self.catchUp.policy) || self.catchUp.policy == 'Latest'"),
         )
+    ),
+    Rule(
+        path="spec",
+        rule=f"{_OPERATOR} || !has(self.concurrency) || ({_NATIVE_CONCURRENCY})",
+        message="a CronJob knows the policies Allow, Forbid and Replace, and neither max, group nor queueLimit; "
+        "remove them, or use backend: Operator",
+        field_path=".concurrency",
+        reason="FieldValueForbidden",
     ),
     *(
         Rule(
@@ -220,6 +236,17 @@ SCHEDULED_JOB_RULES = (
         path="spec.triggers.items.at",
         rule=f"self.matches(r'{INSTANT_SHAPE}')",
         message="write an instant with its offset, for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00",
+    ),
+    *(
+        Rule(
+            path="spec.concurrency",
+            rule=f"!has(self.{field}) || (has(self.policy) ? self.policy : 'Forbid') in "
+            f"{[policy.value for policy in policies]}",
+            message=f"{field} goes with policy {policies_in_words(policies)}; remove it, or change the policy",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field, policies in (("max", MAX_POLICIES), ("group", GROUP_POLICIES), ("queueLimit", QUEUE_POLICIES))
     ),
     Rule(
         path="spec.exclude.windows.items.cron",

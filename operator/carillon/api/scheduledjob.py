@@ -1,5 +1,6 @@
 """ScheduledJob: the definition. What to run, when, for whom and how."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -22,11 +23,26 @@ class JobClass(StrEnum):
 
 
 class ConcurrencyPolicy(StrEnum):
-    """What happens to a run that is due while another one of the same definition is active."""
+    """What becomes of a run that finds no free slot."""
 
     ALLOW = "Allow"
     FORBID = "Forbid"
     REPLACE = "Replace"
+    QUEUE = "Queue"
+
+
+MAX_POLICIES = (ConcurrencyPolicy.FORBID, ConcurrencyPolicy.REPLACE, ConcurrencyPolicy.QUEUE)
+GROUP_POLICIES = (ConcurrencyPolicy.FORBID, ConcurrencyPolicy.QUEUE)
+"""Who replaces a run of another definition would stop what is not its own."""
+QUEUE_POLICIES = (ConcurrencyPolicy.QUEUE,)
+DEFAULT_QUEUE_LIMIT = 100
+DEFAULT_PENDING_TIMEOUT_SECONDS = 900
+
+
+def policies_in_words(policies: tuple[ConcurrencyPolicy, ...]) -> str:
+    """The policies as a sentence has them."""
+    *others, last = (policy.value for policy in policies)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class CatchUpPolicy(StrEnum):
@@ -139,13 +155,54 @@ class CatchUp(ApiModel):
 
 
 class Concurrency(ApiModel):
-    """How many runs of this definition may be active at a time."""
+    """How many runs may be active at a time, and what becomes of one that finds no free slot."""
+
+    # No defaults in the schema but the policy's: the API server would fill in what does not go with the policy.
 
     policy: ConcurrencyPolicy = Field(
         default=ConcurrencyPolicy.FORBID,
-        description="Forbid (default): a run due while another is active is skipped. Allow: they overlap. "
-        "Replace: the active run is stopped, and the new one starts when it is gone.",
+        description="Of a run that is due while max others are active: Forbid (default): it is skipped. Queue: it "
+        "waits for its turn. Replace: the oldest is stopped, and it starts when that is gone. Allow: there is no max.",
     )
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="How many runs may be active at a time, with Forbid, Replace and Queue. Default: 1.",
+    )
+    group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="The ScheduledJobs of a namespace that name the same group share its slots; the smallest max of "
+        "them holds. With Forbid and Queue. Example: nightly-db.",
+    )
+    queue_limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=500,
+        description="How many runs of this ScheduledJob may wait with Queue; one more is skipped. Default: 100.",
+    )
+
+    @property
+    def limit(self) -> int | None:
+        """How many runs may be active at a time; None: any number."""
+        return None if self.policy is ConcurrencyPolicy.ALLOW else self.max or 1
+
+    @model_validator(mode="after")
+    def _fields_go_with_the_policy(self) -> Self:
+        for field, value, policies in (
+            ("max", self.max, MAX_POLICIES),
+            ("group", self.group, GROUP_POLICIES),
+            ("queueLimit", self.queue_limit, QUEUE_POLICIES),
+        ):
+            if value is not None and self.policy not in policies:
+                raise ValueError(
+                    f"{field} goes with {policies_in_words(policies)}, and policy is {self.policy}; "
+                    f"remove {field}, or set policy to {policies_in_words(policies)}"
+                )
+        return self
 
 
 MOST_RETRIES = 9
@@ -252,6 +309,13 @@ class ScheduledJobSpec(ApiModel):
         description="Attempt a run again when its Job has failed. With it, a Job template without backoffLimit has 0: "
         "backoffLimit retries pods within one Job, retry makes a new Job. No retries when empty.",
     )
+    pending_timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="A run whose Job is refused, or none of whose pods starts for this many seconds (its image cannot "
+        "be pulled, no node has room), fails with that reason and frees its slot. Default: 900.",
+    )
     history: History = Field(default=History(), description="How many finished JobRuns are kept.")
     backend: Backend = Field(
         default=Backend.OPERATOR,
@@ -263,6 +327,11 @@ class ScheduledJobSpec(ApiModel):
         "CronJob's jobTemplate can be copied here as it is.",
         json_schema_extra={"x-job-template": True},
     )
+
+    @property
+    def pending_timeout(self) -> timedelta:
+        """How long a run may try to start."""
+        return timedelta(seconds=self.pending_timeout_seconds or DEFAULT_PENDING_TIMEOUT_SECONDS)
 
     @field_validator("triggers")
     @classmethod
@@ -351,6 +420,7 @@ class Counts(StatusModel):
     """Finished runs since the definition was created."""
 
     active: int = Field(default=0, ge=0, description="Runs that hold a slot now.")
+    queued: int = Field(default=0, ge=0, description="Runs that wait for a slot now.")
     succeeded: int = Field(default=0, ge=0, description="Runs that succeeded.")
     failed: int = Field(default=0, ge=0, description="Runs that failed.")
     stopped: int = Field(default=0, ge=0, description="Runs that were stopped.")

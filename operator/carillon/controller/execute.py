@@ -24,7 +24,7 @@ from carillon.engine.task_access import able_to_report
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
-from carillon.kube.resources import CALENDARS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
+from carillon.kube.resources import CALENDARS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS
 
 LAST_LINES = 20
 LAST_BYTES = 2048
@@ -85,7 +85,7 @@ class Executor:
             case plans.CheckTemplate():
                 await self._check_template(key, action)
             case plans.AdoptRun():
-                self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
+                await self._adopt_run(key, action)
             case plans.DeleteJob():
                 await self._client.delete(JOBS, key.namespace, action.name, uid=action.uid, propagation="Foreground")
                 self._store.mark_deleting(key, action.uid)
@@ -215,6 +215,14 @@ class Executor:
                 self._tell_taken(key, "JobRun", action.name)
         self._store.put_run(raw)
 
+    async def _adopt_run(self, key: Key, action: plans.AdoptRun) -> None:
+        try:
+            self._store.put_run(await self._client.merge_patch(JOB_RUNS, key.namespace, action.name, action.patch))
+        except ApiError as error:
+            if not (error.conflict or error.not_found):
+                self._store.notes(key).not_adoptable.add(action.uid)
+            raise
+
     @staticmethod
     def _same_run(raw: Object, body: Object) -> bool:
         wanted = body["metadata"]["ownerReferences"][0]["uid"]
@@ -329,7 +337,10 @@ class Executor:
             notes.last_words[action.job_uid] = (found, words)
         else:  # the pod may be gone since the last look
             found, words = notes.last_words.get(action.job_uid, (None, ""))
-        notes.pods[action.job_uid] = report = pods.report(items, found, words)
+        events: list[Object] = []
+        if found is None and (silent := pods.silent(items)):
+            events, _ = await self._client.list(EVENTS, key.namespace, field_selector=f"involvedObject.uid={silent}")
+        notes.pods[action.job_uid] = report = pods.report(items, found, words, events)
         if not report.remaining:
             notes.lingering_jobs.discard(action.job_uid)
 

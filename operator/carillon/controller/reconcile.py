@@ -16,6 +16,7 @@ from carillon.controller.workqueue import WorkQueue
 from carillon.engine import plan as plans
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import NAMES_RECHECK, TEMPLATE_RECHECK, decide
+from carillon.engine.groups import next_in_line
 from carillon.engine.model import CalendarKey, Key, WorkKey
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 
@@ -79,13 +80,14 @@ class Reconciler:
             # Perhaps for a moment only, in which a renewal was late; a process that leads no more forgets its agenda.
             log.debug("a write was refused: this process does not lead", key=str(key))
             self._agenda.bring_forward(key, self._clock() + timedelta(seconds=1))
+            self._release(key)
         except (ApiError, Unreachable) as error:
             self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
         except Exception as error:
             # One object never stops the others: park it, say so, and try again later.
             log.exception("parked", key=str(key))
             self._metrics.parked.inc()
-            self._put_off(key, f"an error in the operator: {error!r}", LONGEST_PARKING_SECONDS)
+            self._put_off(key, f"an error in the operator: {error!r}", LONGEST_PARKING_SECONDS, aside=True)
             if isinstance(key, Key):
                 await self._executor.tell_parked(key, error)
         else:
@@ -94,12 +96,26 @@ class Reconciler:
             if isinstance(key, CalendarKey):
                 return
             if settled:
+                self._store.set_aside(key, False)
                 self._store.tidy(key)
             notes = self._store.notes_of(key)
             if notes is not None and notes.unwatched_jobs:
                 self._agenda.bring_forward(key, self._clock() + UNWATCHED_INTERVAL)
             else:
                 self._unwatched_looked_up.pop(key, None)
+        if isinstance(key, Key):
+            self._wake_next(key)
+
+    def _wake_next(self, key: Key) -> None:
+        """Have those of the group looked at whose turn has come, as the key may have let go of a slot."""
+        for member in next_in_line(self._store.group_of(key), self._clock()):
+            if member.key != key:
+                self._queue.add(member.key, urgent=True)
+
+    def _release(self, key: WorkKey) -> None:
+        """Let go of the slots of Jobs that were not made; those of which nobody knows are kept until that is known."""
+        if isinstance(key, Key) and not self._unanswered.get(key):
+            self._store.reserve(key, {})
 
     async def _settle(self, key: WorkKey) -> bool:
         if isinstance(key, CalendarKey):
@@ -126,14 +142,18 @@ class Reconciler:
             await self._carry_out_all(Key(key.namespace, key.name), plan, futile=futile)
             tried = plan.first
         log.warning("not settled", key=str(key), actions=[type(a).__name__ for a in plan.actions])
-        self._put_off(key, "not settled", LONGEST_PARKING_SECONDS)
+        self._put_off(key, "not settled", LONGEST_PARKING_SECONDS, aside=True)
         return False
 
     def _decide(self, key: WorkKey) -> plans.Plan:
         now = self._clock()
         if isinstance(key, CalendarKey):
             return decide_calendar(self._store.calendars.snapshot(key), now)
-        return decide(self._store.snapshot(key), now)
+        plan = decide(self._store.snapshot(key), now)
+        # Before anything is awaited: the next decision of its group may come before the first answer.
+        made = (action for action in plan.first if isinstance(action, plans.CreateJob))
+        self._store.reserve(key, {action.run_uid: action.name for action in made})
+        return plan
 
     async def _tell_users(self, key: CalendarKey) -> None:
         """Have the definitions that name a Calendar looked at, which may be thousands, when it has changed."""
@@ -221,7 +241,10 @@ class Reconciler:
         if refused and checked is not None and self._clock() - checked >= TEMPLATE_RECHECK:
             notes.template_check = None
 
-    def _put_off(self, key: WorkKey, why: str, longest_seconds: float) -> None:
+    def _put_off(self, key: WorkKey, why: str, longest_seconds: float, *, aside: bool = False) -> None:
+        self._release(key)
+        if aside and isinstance(key, Key):
+            self._store.set_aside(key, True)
         before = self._put_offs.get(key)
         failures = before.failures + 1 if before is not None else 1
         seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16)) * random.uniform(0.75, 1.25)

@@ -6,7 +6,7 @@ itself has gone back, `begin_anew` forgets all that.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from carillon.api import keys
 from carillon.api.event import EventCount
 from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.controller.calendars import Calendars, calendars_of
+from carillon.controller.groups import GroupKey, Groups
 from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
@@ -26,6 +27,7 @@ from carillon.engine.model import (
     EventReport,
     Job,
     Key,
+    Member,
     Observations,
     PodReport,
     Refusal,
@@ -56,6 +58,7 @@ class Notes:
     taken_jobs: set[str] = field(default_factory=set)
     names_taken_at: datetime | None = None
     absent_jobs: set[str] = field(default_factory=set)
+    not_adoptable: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
     unwatched_jobs: set[str] = field(default_factory=set)
     pods: dict[str, PodReport] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class Notes:
         """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
         for uid in uids:
             self.refusals.pop(uid, None)
+            self.not_adoptable.discard(uid)
             self.pods_refused.pop(uid, None)
             self.last_words.pop(uid, None)
             if uid not in self.lingering_jobs:
@@ -102,6 +106,7 @@ class Notes:
             taken_runs=frozenset(self.taken_runs),
             taken_jobs=frozenset(self.taken_jobs),
             absent_jobs=frozenset(self.absent_jobs),
+            not_adoptable=frozenset(self.not_adoptable),
             lingering_jobs=frozenset(self.lingering_jobs),
             pods=dict(self.pods),
             refusals=dict(self.refusals),
@@ -131,10 +136,23 @@ class _Family:
     jobs: dict[str, Job] = field(default_factory=dict)
     notes: Notes | None = None
     cron_job: CronJob | None = None
+    reserved: dict[str, str] = field(default_factory=dict)
+    """Runs whose Job is being made: from the decision until the API server has answered."""
+    aside: bool = False
 
     @property
     def empty(self) -> bool:
         return self.definition is None and not self.runs and not self.jobs and self.cron_job is None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it neither holds a slot nor waits for one, as far as can be told at a glance."""
+        return not (
+            self.reserved
+            or (self.notes is not None and self.notes.lingering_jobs)
+            or any(not run.finished for run in self.runs.values())
+            or any(job.holds_slot for job in self.jobs.values())
+        )
 
 
 class Store:
@@ -149,6 +167,8 @@ class Store:
         keeper: RunKeeper | None = None,
     ) -> None:
         self._keeper = keeper or NoArchive()
+        self.groups = Groups()
+        """To be read, as the Calendars."""
         self.calendars = Calendars()
         """To be read; what is learnt of a Calendar goes through the store."""
         self._changed = changed
@@ -203,7 +223,42 @@ class Store:
             jobs=tuple(family.jobs.values()),
             observations=observations,
             cron_job=family.cron_job,
+            group=tuple(member for member in self.group_of(key) if member.key != key),
         )
+
+    def group_of(self, key: Key) -> list[Member]:
+        """The members of a definition's concurrency group, itself too; none where it has no group."""
+        group = self.groups.of(key)
+        return [self._member(named) for named in self.groups.members(group)] if group is not None else []
+
+    def _member(self, key: Key) -> Member:
+        family = self._families[key]
+        if family.idle:
+            return Member(key, family.definition)
+        return Member(
+            key,
+            self._planned(family),
+            tuple(family.runs.values()),
+            tuple(family.jobs.values()),
+            family.notes.freeze() if family.notes is not None else Observations(),
+            dict(family.reserved),
+            family.aside,
+        )
+
+    def reserve(self, key: Key, runs: Mapping[str, str]) -> None:
+        """Have the group know which runs are about to hold a slot, by UID; what was noted before is forgotten.
+
+        Members of a group decide at the same time: the answer to a create comes later than the other's decision.
+        """
+        family = self._families.get(key)
+        if family is not None and (family.reserved or runs):
+            family.reserved = dict(runs)
+
+    def set_aside(self, key: Key, aside: bool) -> None:
+        """Note whether the operator fails on a definition, so that its group does not wait for it."""
+        family = self._families.get(key)
+        if family is not None:
+            family.aside = aside
 
     def _planned(self, family: _Family) -> Definition | None:
         if family.definition is None:
@@ -262,6 +317,16 @@ class Store:
                 definition, triggers=planned.triggers, events=planned.events, invalid=planned.invalid
             )
         self._name_calendars(definition.key, before, definition)
+        self._nudge(self.groups.put(definition))
+
+    def _nudge(self, group: GroupKey | None) -> None:
+        """Have one member of a group looked at, as another one has left: it wakes those whose turn has come."""
+        for key in self.groups.members(group)[:1] if group is not None else ():
+            self._changed(key)
+
+    def _forget(self, key: Key) -> None:
+        del self._families[key]
+        self._nudge(self.groups.remove(key))
 
     def put_calendar(self, raw: Object) -> None:
         """Take in a Calendar; the definitions that name it are planned anew before anything is decided for them."""
@@ -412,8 +477,9 @@ class Store:
         notes.absent_jobs &= needed
         notes.pods = {uid: report for uid, report in notes.pods.items() if uid in needed}
         notes.last_words = {uid: words for uid, words in notes.last_words.items() if uid in needed}
-        if family.empty:
-            del self._families[key]
+        # What the pods of a deleted member hold is the group's.
+        if family.empty and not (notes.lingering_jobs and self.groups.of(key)):
+            self._forget(key)
 
     def mark_deleting(self, key: Key, job_uid: str) -> None:
         """Note that a Job is being deleted, until the watch says so."""
@@ -468,11 +534,11 @@ class Store:
             self._keeper.lose_run(deleted(run, None, self._now()))
         if family.notes is not None:
             family.notes.forget(uid, *(step.job_uid for step in run.status.steps) if run is not None else ())
-        if job is not None and job.holds_slot and family.definition is not None:
+        if job is not None and job.holds_slot and (family.definition is not None or self.groups.of(key)):
             # Its pods may outlive it for as long as their grace lasts.
             self.notes(key).lingering_jobs.add(uid)
-        if family.empty:
-            del self._families[key]
+        if family.empty and not (family.notes is not None and family.notes.lingering_jobs and self.groups.of(key)):
+            self._forget(key)
         self._changed(key)
 
     def _keep_deleted(self, key: Key, definition: Definition, run: Run) -> None:

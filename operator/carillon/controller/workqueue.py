@@ -20,6 +20,11 @@ class WorkQueue:
         return len(self._urgent) + len(self._calm) + len(self._again)
 
     @property
+    def ready(self) -> bool:
+        """Whether there is a key that nobody works on."""
+        return bool(self._urgent or self._calm)
+
+    @property
     def urgent_waiting(self) -> bool:
         """Whether a due time waits for a worker."""
         return bool(self._urgent)
@@ -37,7 +42,7 @@ class WorkQueue:
 
     async def get(self) -> WorkKey:
         """Take the next key; `done` has to follow."""
-        while not (self._urgent or self._calm):
+        while not self.ready:
             self._arrival.clear()
             await self._arrival.wait()
         key, _ = (self._urgent or self._calm).popitem(last=False)

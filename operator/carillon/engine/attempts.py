@@ -7,16 +7,16 @@ which attempt it is, so that there is one of each.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.engine import build, names, pausing
 from carillon.engine.ending import ended
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
-from carillon.engine.model import Job, Observations, Run
+from carillon.engine.model import Job, Observations, Refusal, Run
 from carillon.engine.plan import CreateJob, LookUp, ReadJob
 from carillon.engine.retry import TIMED_OUT, waiting
-from carillon.engine.starting import NAME_TAKEN, REFUSED_TOO_LONG
+from carillon.engine.starting import JOB_REFUSED, NAME_TAKEN
 from carillon.engine.terms import time_left
 
 
@@ -30,12 +30,15 @@ class Attempt:
     wake_at: datetime | None = None
 
 
-def attempt_again(run: Run, job: Job, observations: Observations, now: datetime) -> Attempt:
+def attempt_again(
+    run: Run, job: Job, pending_timeout: timedelta | None, observations: Observations, now: datetime
+) -> Attempt:
     """Wait for the next attempt of a run, and make its Job when it is time.
 
     Args:
         run: a run between two attempts that nobody stops.
         job: the Job of the last attempt.
+        pending_timeout: how long the API server may refuse its Job; None for any time.
         observations: what was looked up.
         now: the time of the decision.
     """
@@ -53,10 +56,10 @@ def attempt_again(run: Run, job: Job, observations: Observations, now: datetime)
         words = f"{_over(job)} before attempt {attempt + 1}; the one before ended with: {step.message}"
         return Attempt(_failed(run.status, TIMED_OUT, words, now))
     refused = observations.refusals.get(run.uid)
-    if refused is not None and (refused.permanent or now - (refused.since or now) > REFUSED_TOO_LONG):
-        return Attempt(_failed(run.status, "JobRefused", refused.message, now))
+    if refused is not None and (refused.permanent or _for_too_long(refused, pending_timeout, now)):
+        return Attempt(_failed(run.status, JOB_REFUSED, refused.message, now))
     if refused is not None and now < refused.retry_at:
-        update = {"reason": "JobRefused", "message": beginning(refused.message, MESSAGE_BYTES)}
+        update = {"reason": JOB_REFUSED, "message": beginning(refused.message, MESSAGE_BYTES)}
         return Attempt(run.status.model_copy(update=update), wake_at=refused.retry_at)
     periodic = run.spec.trigger.type is TriggerType.PERIODIC
     candidates = names.job_names(run.name, run.uid, periodic=periodic, attempt=attempt + 1)
@@ -73,6 +76,10 @@ def attempt_again(run: Run, job: Job, observations: Observations, now: datetime)
     )
     trigger = run.spec.trigger.type.value
     return Attempt(run.status, create=CreateJob(run.uid, name, body, due_at=None, trigger=trigger))
+
+
+def _for_too_long(refused: Refusal, pending_timeout: timedelta | None, now: datetime) -> bool:
+    return pending_timeout is not None and now - (refused.since or now) >= pending_timeout
 
 
 def _over(job: Job) -> str:

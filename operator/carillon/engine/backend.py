@@ -25,6 +25,7 @@ _CATCH_UP = "Latest"
 """What the CronJob controller does after a downtime: it starts the newest due time, within the deadline."""
 _NOT_NATIVE = (
     "auto_start",
+    "pending_timeout_seconds",
     "exclude",
     "suspend_until",
     "retry",

@@ -167,10 +167,12 @@ def concurrency_words(definition: Definition) -> str:
     policy = definition.spec.concurrency.policy
     if policy is ConcurrencyPolicy.ALLOW:
         return "concurrency.policy Allow: all of them start at once, beside whatever is running"
-    if policy is ConcurrencyPolicy.REPLACE:
-        return (
-            "concurrency.policy Replace: they run one at a time, in the order of their due times, and wait for a slot; "
-            "one that runs when the job is due next is stopped for it, and counts as made: pick times of little use, "
-            "or change the policy while they run"
-        )
-    return f"concurrency.policy {policy}: they run one at a time, in the order of their due times, and wait for a slot"
+    limit = definition.spec.concurrency.limit
+    pace = "one at a time" if limit == 1 else f"at most {limit} at a time"
+    words = f"concurrency.policy {policy}: they run {pace}, in the order of their due times, and wait for a slot"
+    if policy is not ConcurrencyPolicy.REPLACE:
+        return words
+    return (
+        f"{words}; one that runs when the job is due next is stopped for it, and counts as made: pick times of little "
+        "use, or change the policy while they run"
+    )

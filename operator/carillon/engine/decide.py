@@ -8,11 +8,12 @@ one covers it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
-from carillon.api.scheduledjob import ConcurrencyPolicy, History
-from carillon.engine import build, eventruns, names, native, nativeruns
+from carillon.api.scheduledjob import Concurrency, History
+from carillon.engine import build, eventruns, groups, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
@@ -38,7 +39,7 @@ from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import early
-from carillon.engine.starting import disabled, is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import disabled, has_place, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
@@ -108,7 +109,7 @@ def _without_definition(snapshot: Snapshot, draft: _Draft, now: datetime) -> Non
     for run in waiting:
         message = f"ScheduledJob {snapshot.key} does not exist; spec.scheduledJob names one in the run's own namespace"
         draft.statuses[run.uid] = skipped(run, "NotFound", message, now=second(now))
-    _advance_active(strays, jobs, set(), snapshot.observations, draft, now)
+    _advance_active(None, strays, jobs, set(), snapshot.observations, draft, now)
     _write_runs(None, strays, draft)
     unarchived = snapshot.observations.unarchived
     draft.prunes += [DeleteRun(run.name, run.uid) for run in expired(strays, History(), None, None, unarchived)]
@@ -123,28 +124,33 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     runs = nativeruns.presumed(definition, runs, known_jobs)
     all_jobs = nativeruns.matched(definition, known_jobs, runs)
     jobs = jobs_of(runs, all_jobs)
-    policy = definition.spec.concurrency.policy if definition.spec is not None else ConcurrencyPolicy.FORBID
     held = holders(runs, all_jobs, observations)
     unseen = native.unseen(definition, snapshot.cron_job, runs, all_jobs, held)
     backend = native.consider(snapshot, definition, unseen, now)
     draft.native += [*records, *backend.actions]
     catching_up = {run.uid for run in runs if run.uid in held and is_missed(run, definition)}
-    slots = Slots(policy, dict(held), catching_up)
+    slots = Slots(
+        definition.spec.concurrency if definition.spec is not None else Concurrency(),
+        groups.limit(definition, snapshot.group),
+        dict(held),
+        elsewhere=groups.held(snapshot.group),
+        line=tuple(waiting for member in snapshot.group for waiting in groups.line(member, second(now))),
+        catching_up=catching_up,
+    )
 
     draft.statuses = {run.uid: run.status for run in runs}
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
-    _advance_active(runs, jobs, replaced, observations, draft, now)
+    _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run, stalled = _auto_start(definition, runs, observations, draft, now)
     if nameless := nativeruns.nameless(definition, known_jobs, runs, observations):
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
     if stalled:
         draft.wakes.append(second(now) + NAMES_RECHECK)
-    busy = policy is ConcurrencyPolicy.FORBID and bool(slots.holders or _waiting(definition, runs, draft.statuses))
-    resolution, suspended_since = _due_times(definition, [*runs, *deleted], busy, backend, observations, now)
+    room = slots.room(len(_waiting(definition, runs, draft.statuses)))
+    resolution, suspended_since = _due_times(definition, [*runs, *deleted], room, backend, observations, now)
     draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
-    happened = eventruns.consider(
-        definition, observations, busy=busy or (policy is ConcurrencyPolicy.FORBID and bool(resolution.fire)), now=now
-    )
+    left = max(0, room - len(resolution.fire)) if room is not None else None
+    happened = eventruns.consider(definition, observations, room=left, now=now)
     draft.creates += happened.creates
     draft.lookups += happened.passed_over
     draft.wakes += happened.wakes
@@ -199,11 +205,12 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
 
 def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
     """The runs that wait to start and take their turn before any new one."""
-    phases = ("", Phase.QUEUED.value)
+    phases = ("", Phase.QUEUED.value, Phase.PAUSED.value)  # in pause until now, where that is asked for no more
     return [
         run
         for run in runs
-        if not (run.finished or run.deleting or run.native_job is not None)
+        if not (run.finished or run.deleting or run.native_job is not None or run.job_made)
+        and not (run.spec.stop or run.spec.suspend)
         and statuses[run.uid].phase in phases
         and not is_patient(run, definition)
     ]
@@ -230,9 +237,13 @@ def _start_waiting(
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"
             draft.statuses[run.uid] = skipped(run, "Invalid", message, now=second(now))
         return replaced
-    owned = [run for run in in_order(waiting) if run.owner_uid]
+    line = in_order(waiting)
+    if slots.limit is not None:
+        # Who came before is adopted first, and starts first.
+        line = list(takewhile(lambda run: run.owner_uid or run.uid in observations.not_adoptable, line))
+    owned = [run for run in line if run.owner_uid]
     draft.adoptions += [
-        AdoptRun(run.name, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
+        AdoptRun(run.name, run.uid, build.adoption_patch(definition, run)) for run in waiting if not run.owner_uid
     ]
     patient = [run for run in owned if is_patient(run, definition)]
     patient_uids = {run.uid for run in patient}
@@ -244,7 +255,8 @@ def _start_waiting(
         and refusal(definition, run, second(now)) is None
         and early(definition, run, second(now)) is None
     ]
-    overtaken = overtaken_runs(able, slots.policy, second(now))
+    overtaken = overtaken_runs(able, slots, second(now))
+    slots.to_come = sum(has_place(run) for run in able)
     for run in (*prompt, *patient):
         if (words := overtaken.get(run.uid)) is not None:
             draft.statuses[run.uid] = skipped(run, *words, now=second(now))
@@ -261,6 +273,7 @@ def _start_waiting(
 
 
 def _advance_active(
+    definition: Definition | None,
     runs: Sequence[Run],
     jobs: dict[str, Job],
     replaced: set[str],
@@ -268,11 +281,19 @@ def _advance_active(
     draft: _Draft,
     now: datetime,
 ) -> None:
+    pending = definition.spec.pending_timeout if definition is not None and definition.spec is not None else None
     for run in runs:
         job = jobs.get(run.uid)
         if run.finished or run.deleting or not (run.job_made or job is not None):
             continue
-        progress = advance(run, job, replaced=run.uid in replaced, observations=observations, now=second(now))
+        progress = advance(
+            run,
+            job,
+            replaced=run.uid in replaced,
+            pending_timeout=pending if run.native_job is None else None,
+            observations=observations,
+            now=second(now),
+        )
         draft.statuses[run.uid] = progress.status
         if progress.look_up is not None:
             draft.lookups.append(progress.look_up)
@@ -319,7 +340,7 @@ def _auto_start(
 def _due_times(
     definition: Definition,
     runs: Sequence[Run],
-    busy: bool,
+    room: int | None,
     backend: native.Native,
     observations: Observations,
     now: datetime,
@@ -353,11 +374,11 @@ def _due_times(
         return pass_over(definition, marks, ran=ran, reason=SkipReason.SUSPENDED, now=resumed), None
     if was_invalid:
         return pass_over(definition, marks, ran=ran, reason=SkipReason.INVALID, now=now), None
-    resolution, nameless = resolve(definition, marks, ran=ran, busy=busy, now=now), set[datetime]()
+    resolution, nameless = resolve(definition, marks, ran=ran, room=room, now=now), set[datetime]()
     while found := {due.instant for due in resolution.fire if _free_name(definition, due, observations) is None}:
         # No run can stand for them: a line does, and the due times after them have their turn.
         nameless |= found
-        resolution = resolve(definition, marks, ran=ran | nameless, busy=busy, now=now)
+        resolution = resolve(definition, marks, ran=ran | nameless, room=room, now=now)
     return with_skips(definition, marks, resolution, nameless, SkipReason.NAME_TAKEN), None
 
 

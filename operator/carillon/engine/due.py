@@ -61,7 +61,12 @@ def _view(trigger: PlannedTrigger, mark: TriggerStatus, now: datetime) -> _View:
 
 
 def resolve(
-    definition: Definition, marks: tuple[TriggerStatus, ...], *, ran: Collection[datetime], busy: bool, now: datetime
+    definition: Definition,
+    marks: tuple[TriggerStatus, ...],
+    *,
+    ran: Collection[datetime],
+    room: int | None,
+    now: datetime,
 ) -> Resolution:
     """Decide what becomes of every due time after the watermarks, up to now.
 
@@ -69,7 +74,7 @@ def resolve(
         definition: an enabled, valid definition.
         marks: its watermarks, one a trigger, in the order of the triggers.
         ran: due times whose run exists.
-        busy: concurrency forbids another run now.
+        room: how many of the due times may have a run that starts or waits for a slot; None: any number.
         now: the time of the decision.
     """
     assert definition.spec is not None
@@ -96,12 +101,14 @@ def resolve(
             chosen.add(candidate.instant)
         elif deadline is not None and candidate.starts_at < deadline:
             refused[candidate.instant] = SkipReason.DEADLINE_EXCEEDED
-        elif busy and not waits:
-            refused[candidate.instant] = SkipReason.CONCURRENCY_FORBID
+        elif room == 0 and not waits:
+            queues = definition.spec.concurrency.policy is ConcurrencyPolicy.QUEUE
+            refused[candidate.instant] = SkipReason.QUEUE_FULL if queues else SkipReason.CONCURRENCY_FORBID
         else:
             fire.append(candidate)
             chosen.add(candidate.instant)
-            busy = busy or (not waits and definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID)
+            if room is not None and not waits:
+                room -= 1
 
     waiting = {due.instant for due in fire}
     skips: list[Skip] = []

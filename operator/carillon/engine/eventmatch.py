@@ -33,6 +33,7 @@ class PassedOver(StrEnum):
     EXCLUDED = "Excluded"
     INVALID = "Invalid"
     CONCURRENCY_FORBID = "ConcurrencyForbid"
+    QUEUE_FULL = "QueueFull"
     NAME_TAKEN = "NameTaken"
 
 

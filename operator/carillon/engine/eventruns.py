@@ -30,13 +30,13 @@ class Happened:
     wakes: list[datetime] = field(default_factory=list)
 
 
-def consider(definition: Definition, observations: Observations, *, busy: bool, now: datetime) -> Happened:
+def consider(definition: Definition, observations: Observations, *, room: int | None, now: datetime) -> Happened:
     """Decide what becomes of the windows that have closed.
 
     Args:
         definition: that the triggers belong to.
         observations: with the windows.
-        busy: concurrency forbids another run now.
+        room: how many runs may start or wait for a slot now; None: any number.
         now: the time of the decision.
     """
     happened = Happened()
@@ -51,16 +51,18 @@ def consider(definition: Definition, observations: Observations, *, busy: bool, 
             continue
         if now < head.closes_at:
             happened.wakes.append(head.closes_at)
-        elif busy:
-            happened.passed_over.append(_pass_over(head, PassedOver.CONCURRENCY_FORBID))
+        elif room == 0:
+            assert definition.spec is not None
+            queues = definition.spec.concurrency.policy is ConcurrencyPolicy.QUEUE
+            why = PassedOver.QUEUE_FULL if queues else PassedOver.CONCURRENCY_FORBID
+            happened.passed_over.append(_pass_over(head, why))
         else:
             create = _create(definition, head, observations)
             if create is None:
                 happened.passed_over.append(_pass_over(head, PassedOver.NAME_TAKEN))
                 continue
             happened.creates.append(create)
-            assert definition.spec is not None
-            busy = definition.spec.concurrency.policy is ConcurrencyPolicy.FORBID
+            room = room - 1 if room is not None else None
     return happened
 
 

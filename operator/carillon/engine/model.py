@@ -220,6 +220,10 @@ class Job:
     reason: str
     message: str
     finished_at: datetime | None
+    pending_since: datetime | None = None
+    """When Kubernetes began to make its pods, after a pause anew; None while none has been, or it is suspended."""
+    started: bool = False
+    """A pod of it runs, or has ended, so that it does not wait for its first one."""
     had_pods: bool = False
     """A pod was let in at some time, and may have ended since."""
     native_of: str = ""
@@ -274,6 +278,14 @@ class CronJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """Why no pod of a Job has started, in the words of the scheduler or the kubelet; empty where they say nothing."""
+
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodReport:
     """What the pods of a Job say, looked up once when it matters."""
 
@@ -283,6 +295,8 @@ class PodReport:
     reason: str = ""
     message: str = ""
     """The end of what the failed container said."""
+    pending: Pending | None = None
+    """Why no container has ever run; None where one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +348,8 @@ class Observations:
     """Job names that are held by somebody else's objects."""
     absent_jobs: frozenset[str] = frozenset()
     """UIDs of Jobs that a live GET did not find."""
+    not_adoptable: frozenset[str] = frozenset()
+    """UIDs of runs of which the API server refuses that they are given their owner; nobody waits for them."""
     lingering_jobs: frozenset[str] = frozenset()
     """UIDs of Jobs that vanished before they had finished; their pods may still be there."""
     pods: Mapping[str, PodReport] = field(default_factory=dict)
@@ -358,6 +374,21 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Another definition of the same concurrency group, with what its slots hang on."""
+
+    key: Key
+    definition: Definition | None
+    runs: tuple[Run, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    observations: Observations = Observations()
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    """Runs whose Job is being made, and was not answered for yet: UID and name."""
+    aside: bool = False
+    """The operator fails on it: what waits there has no turn, and keeps nobody from having theirs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a decision about one definition is made from, but the time."""
 
@@ -368,3 +399,5 @@ class Snapshot:
     observations: Observations = Observations()
     cron_job: CronJob | None = None
     """The CronJob of the definition's name, where there is one; perhaps somebody else's."""
+    group: tuple[Member, ...] = ()
+    """The other members of its concurrency group."""

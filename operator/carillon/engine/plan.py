@@ -33,6 +33,7 @@ class AdoptRun:
     """Make a person's JobRun belong to its ScheduledJob, so that deletion cascades."""
 
     name: str
+    uid: str
     patch: Body
 
 

@@ -1,7 +1,7 @@
 """Runs whose Job was made: how the Job goes, and what the run's record says of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from carillon.api.jobrun import JobRunStatus, Phase
 from carillon.engine import pausing, stopping
@@ -11,12 +11,12 @@ from carillon.engine.ending import ended, step_ended
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
 from carillon.engine.model import Job, Observations, PodReport, Run
 from carillon.engine.pausing import pause
+from carillon.engine.pending import PODS_REFUSED, consider
 from carillon.engine.plan import CreateJob, DeleteJob, InspectPods, LookUp, LookUpJob, SuspendJob
 from carillon.engine.retry import TIMED_OUT, is_between, last_words, next_start, timed_out, waiting
 from carillon.engine.starting import started
 from carillon.engine.stopping import Stop
 
-PODS_REFUSED = "PodsRefused"
 JOB_DELETED = "JobDeleted"
 
 
@@ -30,22 +30,32 @@ class Progress:
     """The Job of the next attempt."""
     change: DeleteJob | SuspendJob | None = None
     wake_at: datetime | None = None
+    """When it has to be looked at again if nothing happens before."""
 
 
-def advance(run: Run, job: Job | None, *, replaced: bool, observations: Observations, now: datetime) -> Progress:
+def advance(
+    run: Run,
+    job: Job | None,
+    *,
+    replaced: bool,
+    pending_timeout: timedelta | None,
+    observations: Observations,
+    now: datetime,
+) -> Progress:
     """Bring a run's record up to its Job.
 
     Args:
         run: a run that is not finished and whose Job exists, or is said by its record to have been made.
         job: the Job of its last attempt, None when it has vanished from the watch.
         replaced: another run takes its place (concurrency policy Replace).
+        pending_timeout: how long the Job may wait for its first pod to start; None for any time.
         observations: what was looked up.
         now: the time of the decision.
     """
     stop = stopping.wanted(run, replaced=replaced)
     recorded = job is not None and any(step.job_uid == job.uid for step in run.status.steps)
     if is_between(run) and (job is None or recorded):
-        return _between(run, job, stop, observations, now)
+        return _between(run, job, stop, pending_timeout, observations, now)
     if job is None:
         return _vanished(run, observations, now)
     status = run.status if recorded else started(run, job.name, job.uid, job.created)
@@ -58,12 +68,17 @@ def advance(run: Run, job: Job | None, *, replaced: bool, observations: Observat
     paused = pause(run, status, job, now)
     if paused.change is not None or paused.status.reason in pausing.REASONS:
         return Progress(paused.status, change=paused.change)
-    status, refused = paused.status, observations.pods_refused.get(job.uid)
+    status, pending = paused.status, consider(job, pending_timeout, observations, now)
+    if pending.over is not None:
+        return Progress(stopping.told(status, stopping.cannot_start(pending.over)))
+    if pending.look_up is not None:
+        return Progress(status, look_up=pending.look_up)
+    refused = observations.pods_refused.get(job.uid)
     if refused is not None and not job.active:
         status = status.model_copy(update={"reason": PODS_REFUSED, "message": beginning(refused, MESSAGE_BYTES)})
     elif status.reason == PODS_REFUSED and job.active:
         status = status.model_copy(update={"reason": "", "message": ""})
-    return Progress(status)
+    return Progress(status, wake_at=pending.wake_at)
 
 
 def _finished(run: Run, status: JobRunStatus, job: Job, stop: Stop | None, observations: Observations) -> Progress:
@@ -73,7 +88,7 @@ def _finished(run: Run, status: JobRunStatus, job: Job, stop: Stop | None, obser
     report = observations.pods.get(job.uid)
     if report is None:
         return Progress(status, look_up=InspectPods(job.uid))
-    if stop is not None and job.deleting and stopping.begun(run.status) is stop:
+    if stop is not None and job.deleting and stopping.begun(run.status) == stop:
         # Its pods were told to end, and Kubernetes counts that as a failure.
         return Progress(ended(status, stop.phase, stop.reason, stop.done, at, exit_code=report.exit_code))
     reason, words = _failure(job, report)
@@ -95,13 +110,20 @@ def _failure(job: Job, report: PodReport) -> tuple[str, str]:
     return reason, words
 
 
-def _between(run: Run, job: Job | None, stop: Stop | None, observations: Observations, now: datetime) -> Progress:
+def _between(
+    run: Run,
+    job: Job | None,
+    stop: Stop | None,
+    pending_timeout: timedelta | None,
+    observations: Observations,
+    now: datetime,
+) -> Progress:
     """The last attempt has failed, and another one is to come."""
     if stop is not None:
         return Progress(ended(run.status, stop.phase, stop.reason, stop.done, now))
     if job is None or job.uid in observations.absent_jobs:
         return _vanished(run, observations, now)
-    attempt = attempt_again(run, job, observations, now)
+    attempt = attempt_again(run, job, pending_timeout, observations, now)
     return Progress(attempt.status, look_up=attempt.look_up, create=attempt.create, wake_at=attempt.wake_at)
 
 

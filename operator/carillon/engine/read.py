@@ -180,6 +180,7 @@ def read_job(raw: Object) -> Job:
         None,
     )
     finished_at = None
+    suspended = bool((raw.get("spec") or {}).get("suspend"))
     if finished is not None:
         text = status.get("completionTime") or finished.get("lastTransitionTime")
         finished_at = instant(text) if text else None
@@ -198,6 +199,8 @@ def read_job(raw: Object) -> Job:
         reason=(finished or {}).get("reason") or "",
         message=(finished or {}).get("message") or "",
         finished_at=finished_at,
+        pending_since=instant(status["startTime"]) if status.get("startTime") and not suspended else None,
+        started=finished is not None or any(status.get(count) for count in ("ready", "succeeded", "failed")),
         had_pods=any(status.get(count) for count in ("active", "terminating", "succeeded", "failed"))
         or any((status.get("uncountedTerminatedPods") or {}).values()),
         native_of=native_of,

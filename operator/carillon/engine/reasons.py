@@ -1,6 +1,6 @@
 """Reasons to skip a due time in words, with the field that decided and what to change."""
 
-from carillon.api.scheduledjob import CatchUpPolicy, ScheduledJobSpec
+from carillon.api.scheduledjob import DEFAULT_QUEUE_LIMIT, CatchUpPolicy, ScheduledJobSpec
 
 UNKNOWN = ("", "", "")
 
@@ -16,12 +16,17 @@ def why_skipped(spec: ScheduledJobSpec, reason: str) -> tuple[str, str, str]:
     afterwards = "backfill it, if it has to run after all"
     known = {
         "ConcurrencyForbid": (
-            "another run of the job was still active",
+            f"another run of {_whose(spec)} was still active",
             f"concurrency.policy: {spec.concurrency.policy}",
-            "if runs may overlap set concurrency.policy to Allow, or to Replace if the newest counts; "
-            "or have the runs take less time (timeoutSeconds ends one that hangs)",
+            "if every run counts set concurrency.policy to Queue, if only the newest does to Replace, if they may "
+            "overlap to Allow; or have the runs take less time (timeoutSeconds ends one that hangs)",
         ),
-        "QueueFull": ("the queue was full", "concurrency.queueLimit", "raise concurrency.queueLimit"),
+        "QueueFull": (
+            f"no slot of {_whose(spec)} was free, and as many runs waited as may",
+            f"concurrency.queueLimit: {spec.concurrency.queue_limit or DEFAULT_QUEUE_LIMIT}",
+            "raise concurrency.queueLimit, or concurrency.max if more may run at a time; runs that come faster than "
+            "they end fill any queue",
+        ),
         "DeadlineExceeded": (
             "it could not start in time",
             f"startingDeadlineSeconds: {deadline}" if deadline else "startingDeadlineSeconds",
@@ -45,6 +50,11 @@ def why_skipped(spec: ScheduledJobSpec, reason: str) -> tuple[str, str, str]:
         "Replaced": ("a newer run took its place", "concurrency.policy: Replace", ""),
     }
     return known.get(reason, UNKNOWN)
+
+
+def _whose(spec: ScheduledJobSpec) -> str:
+    group = spec.concurrency.group
+    return f"the group {group}" if group is not None else "the job"
 
 
 def _catch_up(spec: ScheduledJobSpec) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ class SkipReason(StrEnum):
     """Why a due time made no run."""
 
     CONCURRENCY_FORBID = "ConcurrencyForbid"
+    QUEUE_FULL = "QueueFull"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     CATCH_UP = "CatchUp"
     SUSPENDED = "Suspended"

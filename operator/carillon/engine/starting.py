@@ -8,7 +8,7 @@ from carillon.api.jobrun import JobRunStatus, Phase, StepStatus, TriggerType
 from carillon.api.scheduledjob import CatchUpPolicy, ConcurrencyPolicy
 from carillon.engine import build, names
 from carillon.engine.autostart import is_auto_start
-from carillon.engine.concurrency import Slots
+from carillon.engine.concurrency import Place, Slots
 from carillon.engine.disabling import why_disabled
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.ending import earlier
@@ -18,6 +18,7 @@ from carillon.engine.parameters import refusal as parameter_refusal
 from carillon.engine.pausing import NOT_STARTED, PAUSE_REQUESTED
 from carillon.engine.pausing import ended as pausing_ended
 from carillon.engine.plan import CreateJob
+from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up
 from carillon.engine.stopping import REQUESTED
 
@@ -25,9 +26,10 @@ STEP = "main"
 """Name of the only step of a run that has one Job."""
 WAITING = "WaitingForSlot"
 """The reason of a run whose turn has not come: its place in the queue is its record."""
+REPLACING = "Replacing"
+"""The reason of a run that starts when the one is gone whose place it takes."""
+JOB_REFUSED = "JobRefused"
 NAME_TAKEN = "NameTaken"
-REFUSED_TOO_LONG = timedelta(minutes=15)
-"""A run whose Job the API server refuses for this long (a quota, a policy) fails, and holds up nobody any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +56,25 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         return _wait(definition, run, PAUSE_REQUESTED, NOT_STARTED, now, phase=Phase.PAUSED)
     if (put_off := early(definition, run, now)) is not None:
         return _put_off(definition, run, put_off, now)
-    missed, others = is_missed(run, definition), slots.others(run)
-    patient = is_patient(run, definition)
-    if patient and slots.policy is ConcurrencyPolicy.ALLOW:
-        # Of what was missed, one at a time, so that a downtime is not followed by a flood.
-        others = {uid: name for uid, name in others.items() if uid in slots.catching_up} if missed else {}
-    if others and (patient or slots.policy is not ConcurrencyPolicy.ALLOW):
-        listed = ", ".join(sorted(others.values())[:3])
-        if patient:
-            return _wait(definition, run, WAITING, f"waits until {listed} has ended", now)
-        if slots.policy is ConcurrencyPolicy.REPLACE:
-            return _wait(definition, run, "Replacing", f"starts when {listed} is gone", now, replace=tuple(others))
-        message = f"{listed} is active and spec.concurrency.policy is Forbid"
-        return Start(status=skipped(run, "ConcurrencyForbid", message, now=now))
+    missed, patient = is_missed(run, definition), is_patient(run, definition)
+    placed = has_place(run)
+    slots.to_come -= placed and not patient
+    others = slots.in_the_way(run, Place.of(run, patient=patient), missed=missed)
+    if others:
+        return _without_slot(definition, run, slots, others, patient=patient, placed=placed, now=now)
     refused = observations.refusals.get(run.uid)
     if refused is not None and refused.permanent:
-        return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
+        return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
     if slots.refused is None and refused is not None and now < refused.retry_at:
         slots.refused = refused
-    if refused is not None and now - (refused.since or run.created) > REFUSED_TOO_LONG:
-        return Start(status=_ended(run, Phase.FAILED, "JobRefused", refused.message, now))
+    if refused is not None and now - (refused.since or run.created) >= definition.spec.pending_timeout:
+        return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
     if slots.refused is not None:
         # Its turn: the next ones do not overtake it, and would be refused as well. One that waits for its turn anyway
         # keeps no due time from its run.
         if not patient:
             slots.holders[run.uid] = run.name
-        return _wait(definition, run, "JobRefused", slots.refused.message, now, until=slots.refused.retry_at)
+        return _wait(definition, run, JOB_REFUSED, slots.refused.message, now, until=slots.refused.retry_at)
     candidates = names.job_names(run.name, run.uid, periodic=run.spec.trigger.type is TriggerType.PERIODIC)
     name = names.free(candidates, observations.taken_jobs)
     if name is None:
@@ -114,6 +109,41 @@ def _put_off(definition: Definition, run: Run, put_off: Early, now: datetime) ->
     if start is not None and deadline_seconds is not None:
         moments.append(start + timedelta(seconds=deadline_seconds + 1))
     return Start(status=run.status.model_copy(update=update), wake_at=min(m for m in moments if m > now))
+
+
+def _without_slot(
+    definition: Definition,
+    run: Run,
+    slots: Slots,
+    others: dict[str, str],
+    *,
+    patient: bool,
+    placed: bool,
+    now: datetime,
+) -> Start:
+    """What becomes of a run that finds no free slot: as its definition's policy says."""
+    policy, listed = slots.concurrency.policy, ", ".join(sorted(others.values())[:3])
+    if policy is ConcurrencyPolicy.REPLACE and not patient:
+        to_go = slots.to_go(run)
+        slots.waiting += 1
+        return _wait(definition, run, REPLACING, f"starts when {listed} is gone", now, replace=to_go)
+    if policy is ConcurrencyPolicy.QUEUE and not patient and not placed:
+        if slots.waiting + slots.to_come >= slots.queue_limit:
+            message = f"{slots.queue_limit} runs wait already (spec.concurrency.queueLimit); {listed} is active"
+            return Start(status=skipped(run, SkipReason.QUEUE_FULL, message, now=now))
+    elif not (patient or placed):
+        message = f"{listed} is active and spec.concurrency.policy is Forbid"
+        return Start(status=skipped(run, SkipReason.CONCURRENCY_FORBID, message, now=now))
+    number = slots.number(Place.of(run, patient=patient))
+    slots.waiting += 1
+    # Said once: who moves up in the line is not told, or each start would be a write for every run behind it.
+    message = f"number {number} in the queue at {rfc3339(now)}; active then: {listed}"
+    return _wait(definition, run, WAITING, run.status.message if run.status.reason == WAITING else message, now)
+
+
+def has_place(run: Run) -> bool:
+    """Whether a run was told to wait for its turn; it keeps its place whatever becomes of the policy."""
+    return run.status.phase == Phase.QUEUED.value and run.status.reason in (WAITING, REPLACING)
 
 
 def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:

@@ -5,9 +5,12 @@ the Job was deleted is what happened: a Job that has ended by then is not stoppe
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from carillon.api.jobrun import JobRunStatus, Phase
-from carillon.engine.model import Job, Run
+from carillon.engine.excerpt import MESSAGE_BYTES, beginning
+from carillon.engine.excerpt import reason as cut_reason
+from carillon.engine.model import Job, Pending, Run
 from carillon.engine.plan import DeleteJob
 
 
@@ -35,9 +38,19 @@ REQUESTED = Stop(
 _BY_REASON = {stop.reason: stop for stop in (REPLACED, REQUESTED)}
 
 
+def cannot_start(why: Pending) -> Stop:
+    """The stop of a run whose first pod has not started in time; Kubernetes says why."""
+    words = beginning(why.message, MESSAGE_BYTES)
+    return Stop(cut_reason(why.reason), Phase.FAILED, words, words)
+
+
 def begun(status: JobRunStatus) -> Stop | None:
     """The stop of which the record speaks; it is not taken back."""
-    return _BY_REASON.get(status.reason) if status.phase in (Phase.RUNNING, Phase.PAUSED) else None
+    if status.phase not in (Phase.RUNNING, Phase.PAUSED):
+        return None
+    if status.steps and status.steps[-1].phase == Phase.FAILED and status.steps[-1].completion_time is None:
+        return Stop(status.reason, Phase.FAILED, status.message, status.message)
+    return _BY_REASON.get(status.reason)
 
 
 def wanted(run: Run, *, replaced: bool) -> Stop | None:
@@ -55,11 +68,19 @@ def wanted(run: Run, *, replaced: bool) -> Stop | None:
 
 
 def told(status: JobRunStatus, stop: Stop) -> JobRunStatus:
-    """The record while the run is being stopped."""
-    return status.model_copy(update={"reason": stop.reason, "message": stop.doing})
+    """The record while the run is being stopped.
+
+    The reason of a failure may be any word of Kubernetes', so its attempt is the one that tells of it: it has failed,
+    and has not ended.
+    """
+    update: dict[str, Any] = {"reason": stop.reason, "message": stop.doing}
+    if stop.phase is Phase.FAILED:
+        *earlier, last = status.steps
+        update["steps"] = (*earlier, last.model_copy(update={"phase": Phase.FAILED.value}))
+    return status.model_copy(update=update)
 
 
 def deletion(run: Run, job: Job, stop: Stop) -> DeleteJob | None:
     """What ends the Job, once the record says why; None when nothing is to be done now."""
-    ready = begun(run.status) is stop and not job.deleting
+    ready = begun(run.status) == stop and not job.deleting
     return DeleteJob(job.name, job.uid) if ready else None

@@ -207,7 +207,8 @@ class _Case:
             ConcurrencyPolicy.FORBID: "unless a run is still active then: concurrency.policy Forbid skips it",
             ConcurrencyPolicy.REPLACE: "and takes the place of a run that is still active then",
             ConcurrencyPolicy.ALLOW: "beside a run that is still active then",
-        }.get(policy, f"as concurrency.policy {policy} says, should a run still be active then")
+            ConcurrencyPolicy.QUEUE: "or wait for its turn where no slot is free then: concurrency.policy Queue",
+        }[policy]
         return Verdict.WILL_RUN, f"{when}, {busy}.", f"concurrency.policy: {policy}", ""
 
     def _disabled(self) -> str:

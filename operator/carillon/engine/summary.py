@@ -78,7 +78,9 @@ def summarise(
         last_successful_time=_latest([old.last_successful_time], _ends(finished, Phase.SUCCEEDED)),
         last_failed_time=_latest([old.last_failed_time], _ends(finished, Phase.FAILED)),
         active=tuple(ActiveRun(name=c.run.name, phase=c.phase.value) for c in unfinished[:ACTIVE_LINES]),
-        counts=_counts(old.counts, counted, resolution.skips, active),
+        counts=_counts(
+            old.counts, counted, resolution.skips, active, [c.phase for c in unfinished].count(Phase.QUEUED)
+        ),
         history=history,
         recorded_through=recorded_through,
         skips=skips,
@@ -112,10 +114,11 @@ def _began(current: Current) -> datetime:
     return current.status.start_time or current.status.completion_time or current.run.created
 
 
-def _counts(old: Counts, counted: Sequence[Current], skips: Sequence[Skip], active: int) -> Counts:
+def _counts(old: Counts, counted: Sequence[Current], skips: Sequence[Skip], active: int, queued: int) -> Counts:
     ended = [c.phase for c in counted if not let_go(c)]
     return Counts(
         active=active,
+        queued=queued,
         succeeded=old.succeeded + ended.count(Phase.SUCCEEDED),
         failed=old.failed + ended.count(Phase.FAILED),
         stopped=old.stopped + ended.count(Phase.STOPPED),

@@ -88,7 +88,19 @@ def test_a_finished_phase_is_final() -> None:
             spec(triggers=[{"name": f"t{n}", "cron": "@daily"} for n in range(17)]),
             "spec.triggers: found 17 items; use at most 16 items",
         ),
-        (spec(concurrency={"policy": "forbid"}), "found \"forbid\"; use 'Allow', 'Forbid' or 'Replace'"),
+        (spec(concurrency={"policy": "forbid"}), "found \"forbid\"; use 'Allow', 'Forbid', 'Replace' or 'Queue'"),
+        (
+            spec(concurrency={"policy": "Allow", "max": 2}),
+            "spec.concurrency: max goes with Forbid, Replace or Queue, and policy is Allow; remove max, or set policy",
+        ),
+        (
+            spec(concurrency={"policy": "Replace", "group": "db"}),
+            "spec.concurrency: group goes with Forbid or Queue, and policy is Replace; remove group, or set policy",
+        ),
+        (
+            spec(concurrency={"queueLimit": 5}),
+            "spec.concurrency: queueLimit goes with Queue, and policy is Forbid; remove queueLimit, or set policy",
+        ),
         (spec(concurrency="Forbid"), 'spec.concurrency: found "Forbid"; write a map of fields'),
         (spec(history={"failed": -1}), "spec.history.failed: found -1; use at least 0"),
         (spec(history={"failed": 101}), "spec.history.failed: found 101; use at most 100"),

@@ -85,7 +85,7 @@ async def test_a_calendar(world: World) -> None:
 
 async def test_a_run(world: World) -> None:
     world.client.meanwhile = lambda: world.store.put_run(raw_run())
-    await world.executor.refresh(KEY, plans.AdoptRun("r", {}))
+    await world.executor.refresh(KEY, plans.AdoptRun("r", "uid-r", {}))
     assert [run.uid for run in world.store.snapshot(KEY).runs] == ["run"]
 
 

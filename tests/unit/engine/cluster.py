@@ -33,6 +33,8 @@ class Pods:
     namespace: str
     labels: dict[str, str]
     active: int = 0
+    stuck: bool = False
+    """Its image cannot be pulled."""
     ends_at: datetime | None = None
     """When their grace has run out; None while nobody has stopped them."""
     exit_code: int | None = None
@@ -219,7 +221,8 @@ class Cluster:
             status["conditions"] = [said]
         if not suspended:
             if pods.ends_at is None and not pods.active:
-                pods.active = status["active"] = 1
+                pods.active, pods.stuck = 1, any("missing" in container["image"] for container in _containers(raw))
+                status |= {"active": 1, "ready": 0 if pods.stuck else 1}
             status.setdefault("startTime", raw["metadata"]["creationTimestamp"])
             if was:
                 status["startTime"] = rfc3339(self.now)  # a Job that is resumed counts its deadline anew
@@ -299,7 +302,10 @@ class Cluster:
         metadata: Body = {"name": f"pod-{job_uid}", "namespace": pods.namespace, "labels": pods.labels}
         metadata["ownerReferences"] = [{"kind": "Job", "uid": job_uid, "controller": True}]
         if pods.active:
-            return [{"metadata": metadata, "status": {"phase": "Running"}}]
+            state = {"waiting": {"reason": "ImagePullBackOff", "message": "no"}} if pods.stuck else {"running": {}}
+            containers = [{"name": "main", "state": state}]
+            phase = "Pending" if pods.stuck else "Running"
+            return [{"metadata": metadata, "status": {"phase": phase, "containerStatuses": containers}}]
         if not pods.exit_code:
             return []
         terminated = {"exitCode": pods.exit_code, "reason": "Error", "message": pods.words}
@@ -329,6 +335,11 @@ def ended(job: Body) -> bool:
 def suspension(job: Body) -> bool:
     """Whether Kubernetes says of a Job that it is suspended."""
     return any(c["type"] == "Suspended" and c["status"] == "True" for c in job["status"].get("conditions", ()))
+
+
+def _containers(job: Body) -> list[Body]:
+    template = job["spec"].get("template") or {}  # somebody else's Job may have none here
+    return list((template.get("spec") or {}).get("containers") or ())
 
 
 def merge_patched(target: Any, patch: Any) -> Any:

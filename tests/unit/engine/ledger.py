@@ -11,13 +11,15 @@ from typing import Any
 
 from carillon.api import keys
 from carillon.api.jobrun import Phase, TriggerType
-from carillon.api.scheduledjob import Skip, TriggerStatus
+from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
+from carillon.engine.concurrency import Place
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_job, read_run
 from carillon.engine.retry import is_between
 from carillon.engine.skips import schedule_of
+from carillon.engine.starting import is_patient, refusal
 from carillon.engine.triggers import bound, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.cluster import Cluster, ended
@@ -92,7 +94,6 @@ class Ledger:
             self._run(raw, gone=change == "DELETED")
         elif change != "DELETED":
             self._job(raw)
-        self._check_forbid()
 
     # ScheduledJobs
 
@@ -252,23 +253,78 @@ class Ledger:
         trigger = self._trigger_now(record.definition_uid, record.trigger)
         if trigger is not None and record.due is not None:
             assert starts_at(trigger, record.due) <= self._cluster.now, f"{record.name} starts before its time"
+        self._check_slots(record)
+        made_for = next(r for r in self._cluster.objects[JOB_RUNS].values() if r["metadata"]["uid"] == run_uid)
+        if self._prompt and len(record.jobs) == 1:  # later attempts have their slot already
+            self._check_turn(read_run(made_for))
 
-    def _check_forbid(self) -> None:
-        holders: dict[str, set[str]] = {}
+    # Slots
+
+    def _scope(self, definition_uid: str) -> str:
+        """Whose slots a definition's runs take: its group's, or its own.
+
+        What a deleted member has left is in the group of the one that has its name now.
+        """
+        definition = self.definitions[definition_uid]
+        group = self._group(definition)
+        if group is None:
+            return definition_uid
+        present = self._cluster.objects[SCHEDULED_JOBS].get(definition.key.name)
+        successor = self.definitions.get(present["metadata"]["uid"]) if present is not None else None
+        if successor is not None and successor.uid != definition_uid:
+            group = self._group(successor)
+        return f"group {group}" if group is not None else definition_uid
+
+    @staticmethod
+    def _group(definition: Definition) -> str | None:
+        return definition.spec.concurrency.group if definition.spec is not None else None
+
+    def _limit(self, scope: str) -> int | None:
+        alive = {raw["metadata"]["uid"] for raw in self._cluster.objects[SCHEDULED_JOBS].values()}
+        specs = [d.spec for uid, d in self.definitions.items() if uid in alive and self._scope(uid) == scope]
+        limits = [spec.concurrency.limit for spec in specs if spec is not None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _holders(self, scope: str) -> list[str]:
+        """The runs that have a Job which is not finished, or pods that have not ended, or another attempt to come."""
         unfinished = {raw["metadata"]["uid"] for raw in self._cluster.objects[JOBS].values() if not ended(raw)}
-        for uid, run_uid in self.job_runs.items():
-            if self._cluster.pods[uid].active or uid in unfinished:
-                holders.setdefault(self.runs[run_uid].definition_uid, set()).add(self.runs[run_uid].name)
-        for run in self.runs.values():
-            if run.between:
-                holders.setdefault(run.definition_uid, set()).add(run.name)
-        for uid, active in holders.items():
-            policy = self._policy(uid)
-            assert policy == "Allow" or len(active) < 2, f"{policy}, and all of these are active: {', '.join(active)}"
+        active = [run for uid, run in self.job_runs.items() if self._cluster.pods[uid].active or uid in unfinished]
+        active += [uid for uid, run in self.runs.items() if run.between]
+        runs = [self.runs[uid] for uid in dict.fromkeys(active)]
+        return [run.name for run in runs if self._scope(run.definition_uid) == scope]
 
-    def _policy(self, definition_uid: str) -> str:
-        spec = self.definitions[definition_uid].spec
-        return spec.concurrency.policy.value if spec is not None else "Allow"
+    def _check_slots(self, record: RunRecord) -> None:
+        """When a Job is made: no more are active than may be. (An edit may find more, and stops none.)"""
+        scope = self._scope(record.definition_uid)
+        limit, active = self._limit(scope), self._holders(scope)
+        assert limit is None or len(active) <= limit, f"{limit} may be active, and these are: {', '.join(active)}"
+
+    def _check_turn(self, started: Run) -> None:
+        """When a Job is made: nobody waits that came before.
+
+        Nor was made in the same second: it may not have been there yet when the slot was handed out.
+        """
+        definition = self.definitions[started.owner_uid]
+        mine = Place.of(started, patient=is_patient(started, definition))
+        for run, place in self._queue(self._scope(started.owner_uid)):
+            waits_longer = run.uid != started.uid and place < mine and run.created < started.created
+            assert not waits_longer, f"{started.name} starts, and {run.name} has come before it"
+
+    def _queue(self, scope: str) -> Iterator[tuple[Run, Place]]:
+        """The runs that were told to wait for a slot, and for which it is not too late."""
+        for raw in self._cluster.objects[JOB_RUNS].values():
+            run = read_run(raw)
+            definition = self.definitions.get(run.owner_uid)
+            waits = run.status.phase == Phase.QUEUED.value and run.status.reason == "WaitingForSlot"
+            if definition is None or definition.spec is None or run.deleting or not waits:
+                continue
+            current = self._cluster.objects[SCHEDULED_JOBS].get(definition.key.name)
+            if current is None or current["metadata"]["uid"] != definition.uid or run.uid in self.job_runs.values():
+                continue
+            if definition.spec.concurrency.policy is ConcurrencyPolicy.REPLACE:
+                continue  # the newest goes first
+            if self._scope(run.owner_uid) == scope and refusal(definition, run, self._cluster.now) is None:
+                yield run, Place.of(run, patient=is_patient(run, definition))
 
     def told(self) -> tuple[list[str], list[str]]:
         """What became of every run and of every due time that was skipped."""
@@ -293,6 +349,19 @@ class Ledger:
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])
             assert run["status"].get("phase"), f"{run['metadata']['name']}, made at {made:%H:%M:%S}, was not decided"
+        assert self.idle_slots() == []
+
+    def idle_slots(self) -> list[str]:
+        """Where somebody waits for a slot that is free."""
+        found = []
+        for scope in {self._scope(uid) for uid in self.definitions}:
+            limit, active = self._limit(scope), self._holders(scope)
+            # Of what was missed, one at a time.
+            waiting = [run.name for run, _ in self._queue(scope) if not (run.missed and active)]
+            free = limit is None or len(active) < limit
+            if free and waiting:
+                found.append(f"{scope}: {limit} may be active, {active} are, and {waiting} wait")
+        return found
 
     @staticmethod
     def _marked(definition: Definition) -> Iterator[tuple[PlannedTrigger, TriggerStatus]]:

@@ -272,6 +272,105 @@ def disabled_for_a_while(sim: Simulation) -> None:
     sim.until("12:04:30")
 
 
+def queue(sim: Simulation) -> None:
+    """Two at a time, one that waits, and then one that finds the queue full."""
+    sim.job_seconds = 200
+    sim.apply(MINUTE, concurrency={"policy": "Queue", "max": 2, "queueLimit": 1})
+    sim.until("12:08:30")
+
+
+def group(sim: Simulation) -> None:
+    """Two that share a slot, in the order in which they came; the third skips what it cannot start."""
+    sim.job_seconds = 40
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(MINUTE, name="dump", concurrency=shared)
+    sim.apply("*/2 * * * *", name="sweep", concurrency=shared)
+    sim.apply("*/3 * * * *", name="check", concurrency={"policy": "Forbid", "group": "db"})
+    sim.until("12:04:30")
+
+
+def group_on_the_minute(sim: Simulation) -> None:
+    """Runs end in the moment in which others are due: who is due does not overtake who waits."""
+    sim.job_seconds = 60
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(MINUTE, name="sweep", concurrency=shared)
+    sim.apply("*/2 * * * *", name="dump", concurrency=shared)
+    sim.until("12:05:30")
+
+
+def a_member_goes(sim: Simulation) -> None:
+    """Its pods take their time to end, and the slot is theirs until then."""
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(name="dump", concurrency=shared)
+    sim.apply(name="sweep", concurrency=shared)
+    sim.run_now("first", name="dump")
+    sim.run_now("second", name="sweep")
+    sim.advance(5)
+    sim.cluster.delete(SCHEDULED_JOBS, "dump")
+    sim.advance(20)
+
+
+def cannot_start(sim: Simulation) -> None:
+    """The image cannot be pulled: the run ends, and the next one has its turn."""
+    template = a_template()
+    template["spec"]["template"]["spec"]["containers"][0]["image"] = "missing"
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(name="stuck", concurrency=shared, jobTemplate=template, pendingTimeoutSeconds=60)
+    sim.apply(name="sweep", concurrency=shared)
+    sim.run_now("first", name="stuck")
+    sim.run_now("second")
+    sim.advance(120)
+
+
+def cannot_start_again(sim: Simulation) -> None:
+    """A run that cannot start is not tried again, and its time does not run while it is in pause."""
+    template = a_template()
+    template["spec"]["template"]["spec"]["containers"][0]["image"] = "missing"
+    sim.apply(jobTemplate=template, pendingTimeoutSeconds=60, retry={"limit": 3, "backoff": {"initialSeconds": 1}})
+    sim.run_now("stuck")
+    sim.advance(30)
+    sim.edit_run("stuck", suspend=True)
+    sim.advance(120)
+    sim.edit_run("stuck", suspend=False)
+    sim.advance(50)
+    assert sim.phases()["stuck"] == "Running"
+    sim.advance(30)
+
+
+def retries_in_a_group(sim: Simulation) -> None:
+    """The slot is held through the wait for the next attempt, and through a pause in it; then the next one starts."""
+    shared = {"policy": "Queue", "group": "db"}
+    sim.apply(name="dump", concurrency=shared, retry={"limit": 1, "backoff": {"initialSeconds": 30}})
+    sim.apply(name="sweep", concurrency=shared)
+    sim.run_now("first", name="dump")
+    sim.advance(20)
+    sim.run_now("second", name="sweep")
+    sim.advance(20)
+    sim.finish(sim.jobs()[0], exit_code=3)
+    sim.advance(5)
+    sim.edit_run("first", suspend=True)
+    sim.advance(60)
+    sim.edit_run("first", suspend=False)
+    sim.advance(10)
+    sim.advance(30)
+    sim.finish(next(job for job in sim.jobs() if job.startswith("first")))
+    sim.advance(10)
+
+
+def disabled_while_one_waits(sim: Simulation) -> None:
+    """What waits is withdrawn, what runs goes on."""
+    sim.job_seconds = 300
+    sim.apply(MINUTE, concurrency={"policy": "Queue"})
+    sim.until("12:02:30")
+    sim.edit(suspend=True)
+    sim.until("12:04:30")
+
+
+def replace_two(sim: Simulation) -> None:
+    sim.apply(MINUTE, concurrency={"policy": "Replace", "max": 2})
+    sim.until("12:04:30")
+
+
 STORIES: dict[Story, tuple[list[str], list[str]]] = {
     every_minute: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
     forbid: (
@@ -319,6 +418,34 @@ STORIES: dict[Story, tuple[list[str], list[str]]] = {
         ["12:01 Succeeded", "12:03 Succeeded", "12:04 Succeeded"],
         ["t0 12:02:00 Suspended"],
     ),
+    queue: (
+        ["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:05 Running", "12:06 Running", "12:08 Queued"],
+        ["t0 12:04:00 QueueFull", "t0 12:07:00 QueueFull"],
+    ),
+    group: (
+        ["12:01 Succeeded", "12:02 Succeeded", "12:02 Succeeded", "12:03 Succeeded", "12:04 Running", "12:04 Queued"],
+        ["t0 12:03:00 ConcurrencyForbid"],
+    ),
+    group_on_the_minute: (
+        [
+            *(
+                "12:01 Succeeded",
+                "12:02 Succeeded",
+                "12:02 Succeeded",
+                "12:03 Succeeded",
+                "12:04 Running",
+                "12:04 Queued",
+            ),
+            "12:05 Queued",
+        ],
+        [],
+    ),
+    a_member_goes: (["first Running", "second Running"], []),
+    cannot_start: (["first Failed", "second Running"], []),
+    cannot_start_again: (["stuck Failed"], []),
+    retries_in_a_group: (["first Succeeded", "second Running"], []),
+    disabled_while_one_waits: (["12:01 Running", "12:02 Skipped"], []),
+    replace_two: (["12:01 Stopped", "12:02 Stopped", "12:03 Running", "12:04 Running"], []),
     burst: (["r00 Succeeded", *(f"r{number:02} Skipped" for number in range(1, 21)), "last Skipped"], []),
 }
 """What comes of each where nothing fails: the runs, and the due times that were skipped."""

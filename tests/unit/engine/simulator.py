@@ -5,8 +5,10 @@ point at which the process can die, lose an answer, or give way to another proce
 the next one starts from lists. Everything is deterministic.
 """
 
+import itertools
+import random
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,7 +31,7 @@ from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import Unreachable
 from carillon.kube.events import Recorder, Reference
-from carillon.kube.resources import CRON_JOBS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import CRON_JOBS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
 from tests.unit.engine.cluster import Body, Cluster, Pods, ended, suspension
 from tests.unit.engine.ledger import Ledger
@@ -90,9 +92,13 @@ class MemoryClient:
         await _GiveWay()
         return self._cluster.get(resource, name)
 
-    async def list(self, resource: Resource, namespace: str, *, label_selector: str) -> tuple[list[Body], str]:
-        assert resource is PODS
+    async def list(
+        self, resource: Resource, namespace: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> tuple[list[Body], str]:
         await _GiveWay()
+        if resource is EVENTS:
+            return [], "1"
+        assert resource is PODS
         return self._cluster.pod_list(label_selector.rpartition("=")[2]), "1"
 
     async def create(
@@ -235,6 +241,8 @@ class Process:
     async def work(self) -> None:
         """Reconcile until the queue is empty."""
         for _ in range(ROUNDS):
+            while not self.queue.ready and len(self.queue):
+                await _GiveWay()  # another worker has the keys that there are
             if not len(self.queue):
                 return
             key = await self.queue.get()
@@ -263,8 +271,15 @@ class Simulation:
         faults: dict[int, Fault] | None = None,
         job_seconds: int | None = None,
         lagging: bool = False,
+        workers: int = 1,
+        seed: int = 0,
     ) -> None:
-        """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them."""
+        """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them.
+
+        `workers`: so many tasks of the operator work at a time; who has the next turn is drawn by `seed`.
+        """
+        self.workers = workers
+        self._random = random.Random(seed)
         self.cluster = Cluster(at(start))
         self.writes = Writes(faults=faults or {})
         self.events: list[str] = []
@@ -289,7 +304,7 @@ class Simulation:
         self._kubernetes()
         for process in (self.process, other):
             process.wake()
-        interleave(self.process.work(), other.work(), turns)
+        interleave([self.process.work(), other.work()], (not turn for turn in turns))
         self.cluster.collect_garbage()
 
     def _new_process(self) -> Process:
@@ -361,9 +376,13 @@ class Simulation:
     def _drive(self, process: Process) -> None:
         while True:
             process.wake()
-            run(process.work())
+            interleave([process.work() for _ in range(self.workers)], self._turns())
             if not self.cluster.collect_garbage():
                 return
+
+    def _turns(self) -> Iterator[int]:
+        while True:
+            yield self._random.randrange(self.workers)
 
     def crash(self) -> None:
         """Take the operator away."""
@@ -434,7 +453,7 @@ class Simulation:
             self.restart()
         assert self.process is not None
         quiet = 0
-        for _ in range(30):
+        for _ in range(120):
             self.advance(1)
             self.process.deliver()
             self.work()
@@ -491,24 +510,20 @@ class Simulation:
         return {name: raw["status"].get("phase", "") for name, raw in self.cluster.objects[JOB_RUNS].items()}
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end, giving way to nobody."""
+def interleave(works: Sequence[Coroutine[Any, Any, None]], turns: Iterable[int]) -> None:
+    """Run coroutines request by request: each turn is one of that number; then all in turn to their ends."""
+    running = list(works)
+    endless = itertools.cycle(range(len(works)))
     try:
-        while True:
-            work.send(None)
-    except StopIteration:
-        pass
-
-
-def interleave(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None], turns: Iterable[bool]) -> None:
-    """Run two coroutines request by request, True for a turn of the first; then both to their ends."""
-    running = [first, second]
-    for mine in turns:
-        work = first if mine else second
-        if work in running:
-            try:
-                work.send(None)
-            except StopIteration:
-                running.remove(work)
-    for work in running:
-        run(work)
+        for number in itertools.chain(turns, endless):
+            if not running:
+                return
+            work = works[number]
+            if work in running:
+                try:
+                    work.send(None)
+                except StopIteration:
+                    running.remove(work)
+    finally:
+        for work in running:
+            work.close()

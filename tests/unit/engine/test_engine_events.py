@@ -261,6 +261,20 @@ class TestRuns:
         )
         assert len(each(plan, plans.CreateRun)) == 1
 
+    @pytest.mark.parametrize(("limit", "made", "reasons"), [(1, 1, ["QueueFull"]), (2, 2, [])])
+    def test_under_queue_they_wait_while_there_is_room(self, limit: int, made: int, reasons: list[str]) -> None:
+        more = {"name": "more", "event": {"version": "v1", "resource": "secrets"}}
+        definition = a_watcher(an_event_trigger(), more, concurrency={"policy": "Queue", "queueLimit": limit})
+        windows = {
+            "upload": gathered(a_change(), debounce=0),
+            "more": receive((), "more", a_change("b"), 0, NOON),
+        }
+        plan = decide(
+            snapshot(definition, a_run("11:00", "Running"), event_windows=windows, event_report=WATCHED), NOON
+        )
+        assert len(each(plan, plans.CreateRun)) == made
+        assert [action.reason for action in each(plan, plans.PassOverEvents)] == reasons
+
     def test_two_triggers_at_once_make_one_run_under_forbid(self) -> None:
         more = {"name": "more", "event": {"version": "v1", "resource": "secrets"}}
         definition = a_watcher(an_event_trigger(), more)

@@ -75,7 +75,7 @@ def test_a_refusal_is_of_the_definition_as_it_was_and_of_the_time_since() -> Non
 
 
 SKIPPED = [
-    ("ConcurrencyForbid", Verdict.SKIPPED, "another run", "concurrency.policy: Forbid", "concurrency.policy to Allow"),
+    ("ConcurrencyForbid", Verdict.SKIPPED, "another run", "concurrency.policy: Forbid", "concurrency.policy to Queue"),
     ("DeadlineExceeded", Verdict.SKIPPED, "in time", "startingDeadlineSeconds", "raise startingDeadlineSeconds"),
     ("CatchUp", Verdict.SKIPPED, "nobody was there", "catchUp.policy: Latest", "catchUp.policy to All"),
     ("Suspended", Verdict.SUSPENDED, "disabled then", "spec.suspend", "backfill"),
