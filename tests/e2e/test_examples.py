@@ -19,7 +19,13 @@ from tests.e2e.operators import Operators
 NAMESPACE = files.NAMESPACE
 RUN_NOW = files.DIRECTORY / "run-now"
 FEED_ERROR = "feed.csv, line 3: found 2 fields, want 3 (sku, price, stock): B-7,7400.00"
-WRITE_TO_THE_CLAIM = {"clear-recycle-bin", "compress-folder", "nightly-database-dump", "resync-data-source"}
+WRITE_TO_THE_CLAIM = {
+    "clear-recycle-bin",
+    "compress-folder",
+    "nightly-database-dump",
+    "resync-data-source",
+    "vacuum-database",
+}
 
 SEED = """
 mkdir -p /files/recycle-bin /files/dumps /files/locked/.lock

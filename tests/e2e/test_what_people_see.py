@@ -8,7 +8,7 @@ from tests.e2e.objects import scheduled_job
 from tests.e2e.together import together
 
 COLUMNS = ["NAME", "TRIGGER", "LABEL", "OWNER", "LAST EXECUTION", "STATUS", "NEXT"]
-WIDE = [*COLUMNS, "SCHEDULE", "ACTIVE", "SUCCEEDED", "FAILED"]
+WIDE = [*COLUMNS, "SCHEDULE", "ACTIVE", "QUEUED", "SUCCEEDED", "FAILED"]
 MINUTE = r"20\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?Z"
 
 
