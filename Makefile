@@ -73,6 +73,9 @@ bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 Schedu
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
 
+bench-burst: $(READY) ## BURST=1000,5000 definitions due in one minute: how late their Jobs are, beside native CronJobs
+	$(BIN)/python -m tests.bench.burst
+
 bench-events: $(READY) ## 5,000 events in 10 s on one trigger: runs, memory, and what other triggers notice
 	$(BIN)/python -m tests.bench.events
 
@@ -93,4 +96,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-burst bench-idle bench-latency cluster cluster-down image demo

@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--debounce", type=int, default=5)
     arguments = parser.parse_args()
-    with control_plane() as kubeconfig:
+    with control_plane() as (kubeconfig, _):
         asyncio.run(measure(kubeconfig, arguments.count, arguments.seconds, arguments.debounce))
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from carillon.kube.client import Client
 from carillon.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
@@ -19,11 +19,22 @@ REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "bench"
 
 
+class ControlPlane(NamedTuple):
+    """A cluster without a node."""
+
+    kubeconfig: str
+    binaries: Path
+    """The directory of its commands."""
+
+
 @contextmanager
-def control_plane(name: str = "bench") -> Iterator[str]:
-    """Bring up a cluster without a node, and end it afterwards; yields the path of its kubeconfig."""
+def control_plane(name: str = "bench", *options: str) -> Iterator[ControlPlane]:
+    """Bring up a cluster without a node, and end it afterwards; `options` are those of hack/cluster/up."""
     up = subprocess.run(
-        [REPOSITORY / "hack/cluster/up", "--name", name, "--no-node"], stdout=subprocess.PIPE, text=True, check=True
+        [REPOSITORY / "hack/cluster/up", "--name", name, "--no-node", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found = re.search(r"^export KUBECONFIG=(\S+) PATH=([^:\s]+)", up.stdout, re.MULTILINE)
     if found is None:
@@ -39,7 +50,7 @@ def control_plane(name: str = "bench") -> Iterator[str]:
             check=True,
             stdout=sys.stderr,
         )
-        yield kubeconfig
+        yield ControlPlane(kubeconfig, Path(binaries))
     finally:
         subprocess.run([REPOSITORY / "hack/cluster/down", "--name", name], check=True, stdout=sys.stderr)
 
@@ -50,11 +61,15 @@ async def client(kubeconfig: str) -> AsyncIterator[Client]:
     connection = await Client.connect(kubeconfig=kubeconfig, max_in_flight=32)
     try:
         await connection.get(CUSTOM_RESOURCE_DEFINITIONS, None, "jobruns.carillon.dev")
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        await connection.create(NAMESPACES, None, body)
+        await make_namespace(connection, NAMESPACE)
         yield connection
     finally:
         await connection.close()
+
+
+async def make_namespace(connection: Client, name: str) -> None:
+    """Create a namespace."""
+    await connection.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,15 @@ class Footprint:
 
     resident_bytes: int
     cpu_seconds: float
+
+
+def footprint(pid: int) -> Footprint:
+    """Read what a process uses from /proc."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return Footprint(
+        resident_bytes=int(stat[21]) * os.sysconf("SC_PAGE_SIZE"),
+        cpu_seconds=(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
+    )
 
 
 class OperatorProcess:
@@ -83,12 +107,7 @@ class OperatorProcess:
 
     def footprint(self) -> Footprint:
         """Read /proc: resident memory now, CPU so far."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks = os.sysconf("SC_CLK_TCK")
-        return Footprint(
-            resident_bytes=int(stat[21]) * os.sysconf("SC_PAGE_SIZE"),
-            cpu_seconds=(int(stat[11]) + int(stat[12])) / ticks,
-        )
+        return footprint(self._process.pid)
 
     def stop(self) -> None:
         """Ask it to stop, and wait."""

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=60)
     arguments = parser.parse_args()
-    with control_plane() as kubeconfig:
+    with control_plane() as (kubeconfig, _):
         asyncio.run(measure(kubeconfig, arguments.count, arguments.seconds))
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=200)
     arguments = parser.parse_args()
-    with control_plane() as kubeconfig:
+    with control_plane() as (kubeconfig, _):
         asyncio.run(measure(kubeconfig, arguments.samples))
 
 
