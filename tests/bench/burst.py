@@ -164,9 +164,9 @@ def seen(path: Path) -> list[float]:
     return [float(line.split()[0]) for line in lines if line != "ready"]
 
 
-async def ready(connection: Client, namespace: str, count: int) -> None:
+async def ready(connection: Client, namespace: str, count: int, latest: datetime) -> None:
     """Wait until the operator has taken note of every definition; a CronJob says nothing of the kind."""
-    while True:
+    while datetime.now(UTC) < latest:
         items, _ = await connection.list(SCHEDULED_JOBS, namespace)
         conditions = [c for item in items for c in item.get("status", {}).get("conditions", ())]
         if sum(c["type"] == "Ready" and c["status"] == "True" for c in conditions) == count:
@@ -174,18 +174,18 @@ async def ready(connection: Client, namespace: str, count: int) -> None:
         await asyncio.sleep(1)
 
 
-async def measure(cluster: ControlPlane, side: Side, count: int) -> Result:
-    """Have so many definitions due in one minute."""
+async def measure(cluster: ControlPlane, side: Side, count: int, settle: int) -> Result:
+    """Have so many definitions due in one minute; `settle`: seconds that they are there before, at least."""
     namespace = f"burst-{side.name.replace(', ', '-').lower()}-{count}"
     process = side.start(cluster)
     connection = await Client.connect(kubeconfig=cluster.kubeconfig, max_in_flight=32)
     try:
         await make_namespace(connection, namespace)
-        due = due_after(30 + count / 40)
+        due = due_after(settle + count / 40)
         bodies = (definition(side.resource, namespace, number, due) for number in range(count))
         await each([connection.create(side.resource, namespace, body) for body in bodies], at_a_time=32)
         if side.resource is SCHEDULED_JOBS:
-            await ready(connection, namespace, count)
+            await ready(connection, namespace, count, due)
         spare = due.timestamp() - time.time()
         if spare < SETTLE_SECONDS:
             raise SystemExit(f"{side.name}: {count} definitions were not ready {SETTLE_SECONDS:.0f} s before {due}")
@@ -199,9 +199,10 @@ async def measure(cluster: ControlPlane, side: Side, count: int) -> Result:
             after = process.footprint()
         if early := [moment for moment in moments if moment < due.timestamp()]:
             raise SystemExit(f"{side.name}: {len(early)} Jobs were made before {due}")
-        print(f"{side.name}, {count}: {len(moments)} Jobs; log: {process.log}", file=sys.stderr)
         late = [moment - due.timestamp() for moment in moments]
-        return Result(side.name, count, late, after.cpu_seconds - before.cpu_seconds, after.resident_bytes)
+        result = Result(side.name, count, late, after.cpu_seconds - before.cpu_seconds, after.resident_bytes)
+        print(f"{len(moments)} of {count} Jobs; log: {process.log}", *table([result]), sep="\n", file=sys.stderr)
+        return result
     finally:
         await connection.close()
         process.stop()
@@ -244,13 +245,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=numbers, default=numbers(os.environ.get("BURST", "1000,5000")))
     parser.add_argument("--sides", default=os.environ.get("SIDES", "carillon,tuned,default"))
+    parser.add_argument("--settle", type=int, default=30, help="seconds to settle in, and 1 more for 40 definitions")
     parser.add_argument("--name", default="bench", help="name of the cluster that is made")
     arguments = parser.parse_args()
     results: list[Result] = []
     with control_plane(arguments.name, WITHOUT) as cluster:
         for count in arguments.count:
             for name in arguments.sides.split(","):
-                results.append(asyncio.run(measure(cluster, SIDES[name], count)))
+                results.append(asyncio.run(measure(cluster, SIDES[name], count, arguments.settle)))
     print(
         f"definitions due in one minute, {os.cpu_count()} cores; lateness of their Jobs as a separate watcher sees them"
     )

@@ -1,8 +1,12 @@
-"""One heap of the moments at which a definition has to be looked at again. Pure: the time is handed in."""
+"""One heap of the moments at which a definition has to be looked at again. Pure: the time is handed in.
+
+With it, who is due together: their runs are written before.
+"""
 
 import heapq
 from datetime import datetime
 
+from carillon.controller.crowds import Crowds
 from carillon.engine.model import WorkKey
 
 SLACK = 64
@@ -15,6 +19,7 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, WorkKey]] = []
         self._wanted: dict[WorkKey, datetime] = {}
+        self.crowds = Crowds()
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -56,5 +61,6 @@ class Agenda:
 
     def clear(self) -> None:
         """Forget every entry."""
+        self.crowds.clear()
         self._heap.clear()
         self._wanted.clear()

@@ -97,6 +97,8 @@ class Executor:
             case plans.DeleteRun():
                 await self._client.delete(JOB_RUNS, key.namespace, action.name, uid=action.uid)
                 self._store.drop(action.uid)
+            case plans.WithdrawRun():
+                await self._withdraw_run(key, action)
             case plans.WriteRunStatus():
                 await self._write_run_status(key, action)
             case plans.WriteDefinitionStatus():
@@ -151,7 +153,7 @@ class Executor:
         match action:
             case plans.WriteDefinitionStatus():
                 await self._look_up_definition(key)
-            case plans.WriteRunStatus() | plans.AdoptRun():
+            case plans.WriteRunStatus() | plans.AdoptRun() | plans.WithdrawRun():
                 await self._read_again_run(key, action.name)
             case plans.SuspendCronJob() | plans.DeleteCronJob():
                 await self._native.look_up(key)
@@ -379,6 +381,19 @@ class Executor:
         )
         if action.outcome is not None:
             self._metrics.finished(*action.outcome)
+
+    async def _withdraw_run(self, key: Key, action: plans.WithdrawRun) -> None:
+        # Noted before: if the answer is lost, a watch tells of the deletion, perhaps after the due time.
+        withdrawn = self._store.notes(key).withdrawn
+        withdrawn.add(action.uid)
+        try:
+            await self._client.delete(
+                JOB_RUNS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version
+            )
+        except ApiError:
+            withdrawn.discard(action.uid)
+            raise
+        self._store.drop(action.uid)
 
     def _note_taken(self, key: Key, taken: set[str], name: str) -> None:
         taken.add(name)

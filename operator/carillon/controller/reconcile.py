@@ -12,7 +12,7 @@ from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.store import Store
-from carillon.controller.workqueue import WorkQueue
+from carillon.controller.workqueue import Urgency, WorkQueue
 from carillon.engine import plan as plans
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import NAMES_RECHECK, TEMPLATE_RECHECK, decide
@@ -110,7 +110,7 @@ class Reconciler:
         """Have those of the group looked at whose turn has come, as the key may have let go of a slot."""
         for member in next_in_line(self._store.group_of(key), self._clock()):
             if member.key != key:
-                self._queue.add(member.key, urgent=True)
+                self._queue.add(member.key, Urgency.DUE)
 
     def _release(self, key: WorkKey) -> None:
         """Let go of the slots of Jobs that were not made; those of which nobody knows are kept until that is known."""
@@ -131,7 +131,7 @@ class Reconciler:
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
                 return True
-            if not plan.first and self._queue.urgent_waiting:
+            if not plan.first and self._queue.gives_way(key):
                 # Somebody else's due time has come: creates go before records.
                 self._queue.add(key)
                 return True
@@ -140,6 +140,10 @@ class Reconciler:
             if futile and not (plan.look_ups or plan.records):
                 break
             await self._carry_out_all(Key(key.namespace, key.name), plan, futile=futile)
+            if plan.starts_only and self._queue.gives_way(key):
+                # What is left are the records: nothing has to be decided to let them wait.
+                self._queue.add(key)
+                return True
             tried = plan.first
         log.warning("not settled", key=str(key), actions=[type(a).__name__ for a in plan.actions])
         self._put_off(key, "not settled", LONGEST_PARKING_SECONDS, aside=True)
@@ -149,7 +153,9 @@ class Reconciler:
         now = self._clock()
         if isinstance(key, CalendarKey):
             return decide_calendar(self._store.calendars.snapshot(key), now)
-        plan = decide(self._store.snapshot(key), now)
+        crowds = self._agenda.crowds
+        plan = decide(self._store.snapshot(key, together=crowds.together(key)), now)
+        crowds.expect(key, plan.next_due)
         # Before anything is awaited: the next decision of its group may come before the first answer.
         made = (action for action in plan.first if isinstance(action, plans.CreateJob))
         self._store.reserve(key, {action.run_uid: action.name for action in made})

@@ -39,6 +39,7 @@ from carillon.engine.model import (
 from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
 from carillon.engine.read import controller_uid, read_calendar, read_cron_job, read_job, read_run, read_unplanned
+from carillon.engine.start_time import is_ahead
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -60,6 +61,8 @@ class Notes:
     absent_jobs: set[str] = field(default_factory=set)
     not_adoptable: set[str] = field(default_factory=set)
     lingering_jobs: set[str] = field(default_factory=set)
+    withdrawn: set[str] = field(default_factory=set)
+    """UIDs of the runs that were written ahead, and whose deletion was asked for: they are no record."""
     unwatched_jobs: set[str] = field(default_factory=set)
     pods: dict[str, PodReport] = field(default_factory=dict)
     last_words: dict[str, tuple[Culprit | None, str]] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Notes:
         for uid in uids:
             self.refusals.pop(uid, None)
             self.not_adoptable.discard(uid)
+            self.withdrawn.discard(uid)
             self.pods_refused.pop(uid, None)
             self.last_words.pop(uid, None)
             if uid not in self.lingering_jobs:
@@ -207,8 +211,13 @@ class Store:
             "jobs": sum(len(family.jobs) for family in families),
         }
 
-    def snapshot(self, key: Key) -> Snapshot:
-        """Everything that a decision about the key is made from; the definition is planned now, where it has to be."""
+    def snapshot(self, key: Key, *, together: int = 1) -> Snapshot:
+        """Everything that a decision about the key is made from; the definition is planned now, where it has to be.
+
+        Args:
+            key: of the definition.
+            together: how many definitions are due at its next due time.
+        """
         family = self._families.get(key)
         if family is None:
             return Snapshot(key=key, definition=None)
@@ -224,6 +233,7 @@ class Store:
             observations=observations,
             cron_job=family.cron_job,
             group=tuple(member for member in self.group_of(key) if member.key != key),
+            together=together,
         )
 
     def group_of(self, key: Key) -> list[Member]:
@@ -528,7 +538,9 @@ class Store:
         if run is not None:
             for ended in [u for u, other in family.jobs.items() if other.run_uid == uid and u in self._buried]:
                 del family.jobs[ended]
-        if run is not None and family.definition is not None and run.owner_uid == family.definition.uid:
+        if run is not None and self._is_no_record(family, run):
+            pass
+        elif run is not None and family.definition is not None and run.owner_uid == family.definition.uid:
             self._keep_deleted(key, family.definition, run)
         elif run is not None:
             self._keeper.lose_run(deleted(run, None, self._now()))
@@ -546,6 +558,13 @@ class Store:
         self._keeper.lose_run(ended)
         if not (run.finished and recorded(definition.status, run)):
             self.notes(key).deleted_runs[run.uid] = ended
+
+    def _is_no_record(self, family: _Family, run: Run) -> bool:
+        """Whether the run was written ahead, and nothing has come of it: its due time is as if it had never been."""
+        if run.finished or run.job_made or any(job.run_uid == run.uid for job in family.jobs.values()):
+            return False
+        withdrawn = family.notes is not None and run.uid in family.notes.withdrawn
+        return withdrawn or is_ahead(run, self._clock())
 
     def _now(self) -> datetime:
         return self._clock().replace(microsecond=0)

@@ -13,7 +13,7 @@ import structlog
 from carillon.controller.agenda import Agenda
 from carillon.controller.reconcile import Reconciler
 from carillon.controller.store import Store
-from carillon.controller.workqueue import WorkQueue
+from carillon.controller.workqueue import Urgency, WorkQueue
 from carillon.engine.model import WorkKey
 
 LONGEST_SLEEP_SECONDS = 0.5
@@ -98,10 +98,12 @@ class Worker:
             self._pulse = time.monotonic()
             now = self._clock()
             self._add_due(now)
+            for key in self._agenda.crowds.ripe(now):
+                self._queue.add(key, Urgency.AHEAD)
             upcoming = self._agenda.next()
             wait = LONGEST_SLEEP_SECONDS if upcoming is None else (upcoming - now).total_seconds()
             await asyncio.sleep(min(max(wait, 0.001), LONGEST_SLEEP_SECONDS))
 
     def _add_due(self, now: datetime) -> None:
         for key in self._agenda.due(now):
-            self._queue.add(key, urgent=True)
+            self._queue.add(key, Urgency.DUE)

@@ -13,7 +13,7 @@ from itertools import takewhile
 from carillon.api import keys
 from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.api.scheduledjob import Concurrency, History
-from carillon.engine import build, eventruns, groups, names, native, nativeruns
+from carillon.engine import ahead, build, eventruns, groups, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
 from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
@@ -31,6 +31,7 @@ from carillon.engine.plan import (
     LookUp,
     LookUpDefinition,
     Plan,
+    WithdrawRun,
     WriteDefinitionStatus,
     WriteRunStatus,
 )
@@ -38,7 +39,7 @@ from carillon.engine.progress import advance
 from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
-from carillon.engine.start_time import early
+from carillon.engine.start_time import early, is_ahead
 from carillon.engine.starting import disabled, has_place, is_missed, is_patient, refusal, skipped, start
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
@@ -64,6 +65,7 @@ class _Draft:
     native: list[Action] = field(default_factory=list)
     prunes: list[Action] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
+    next_due: datetime | None = None
     statuses: dict[str, JobRunStatus] = field(default_factory=dict)
     """What each run's record is to say, by UID."""
 
@@ -78,7 +80,7 @@ class _Draft:
             *self.native,
             *self.prunes,
         )
-        return Plan(actions=actions, wake_at=min(self.wakes, default=None))
+        return Plan(actions=actions, wake_at=min(self.wakes, default=None), next_due=self.next_due)
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Plan:
@@ -139,6 +141,11 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     )
 
     draft.statuses = {run.uid: run.status for run in runs}
+    jobless = [run for run in runs if run.uid not in jobs and not run.deleting]
+    withdrawn = ahead.withdrawn(definition, jobless, fires=not backend.keeps_time, now=now)
+    draft.prunes += [WithdrawRun(run.name, run.uid, run.resource_version) for run in withdrawn]
+    gone = {run.uid for run in withdrawn}
+    runs = [run for run in runs if run.uid not in gone]
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
     auto_start_run, stalled = _auto_start(definition, runs, observations, draft, now)
@@ -146,8 +153,9 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"
     if stalled:
         draft.wakes.append(second(now) + NAMES_RECHECK)
-    room = slots.room(len(_waiting(definition, runs, draft.statuses)))
-    resolution, suspended_since = _due_times(definition, [*runs, *deleted], room, backend, observations, now)
+    room = slots.room(len(_waiting(definition, runs, draft.statuses, now)))
+    ran = _ran(definition, [*runs, *deleted])
+    resolution, suspended_since = _due_times(definition, ran, room, backend, observations, now)
     draft.creates += [_create_run(definition, due, observations, now) for due in resolution.fire]
     left = max(0, room - len(resolution.fire)) if room is not None else None
     happened = eventruns.consider(definition, observations, room=left, now=now)
@@ -169,7 +177,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     for run in runs:
         draft.statuses[run.uid] = dated(run, draft.statuses[run.uid], persisted.recorded_through)
     _write_runs(definition, runs, draft)
-    currents = [Current(run, draft.statuses[run.uid]) for run in runs]
+    currents = [Current(run, draft.statuses[run.uid]) for run in runs if not is_ahead(run, now) or run.spec.stop]
     currents += [Current(run, run.status) for run in deleted]
     status = summarise(
         definition,
@@ -184,6 +192,10 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         backend=backend,
         now=second(now),
     )
+    fires = not (backend.keeps_time or backend.counts_anew or backend.condition or resolution.fire)
+    if fires and status.next_executions:
+        left = max(0, left - len(happened.creates)) if left is not None else None
+        _write_ahead(definition, snapshot, status.next_executions[0], resolution, ran, left, draft, now)
     if unrecorded(status, currents):
         draft.wakes.append(second(now) + timedelta(seconds=1))
     if status != persisted:
@@ -203,7 +215,28 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
         draft.wakes.append(until)
 
 
-def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, JobRunStatus]) -> list[Run]:
+def _write_ahead(
+    definition: Definition,
+    snapshot: Snapshot,
+    due: datetime,
+    resolution: Resolution,
+    ran: set[datetime],
+    room: int | None,
+    draft: _Draft,
+    now: datetime,
+) -> None:
+    draft.next_due = due
+    triggers = ahead.triggers_to_write(
+        definition, resolution.watermarks, due, together=snapshot.together, ran=ran, room=room, now=now
+    )
+    intent = Due(due, tuple(triggers), starts_at=due)
+    if triggers and _free_name(definition, intent, snapshot.observations) is not None:
+        draft.creates.append(_create_run(definition, intent, snapshot.observations, now))
+
+
+def _waiting(
+    definition: Definition, runs: Sequence[Run], statuses: dict[str, JobRunStatus], now: datetime
+) -> list[Run]:
     """The runs that wait to start and take their turn before any new one."""
     phases = ("", Phase.QUEUED.value, Phase.PAUSED.value)  # in pause until now, where that is asked for no more
     return [
@@ -212,6 +245,7 @@ def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, Jo
         if not (run.finished or run.deleting or run.native_job is not None or run.job_made)
         and not (run.spec.stop or run.spec.suspend)
         and statuses[run.uid].phase in phases
+        and not is_ahead(run, now)
         and not is_patient(run, definition)
     ]
 
@@ -337,9 +371,24 @@ def _auto_start(
     return None, ""
 
 
+def _ran(definition: Definition, runs: Sequence[Run]) -> set[datetime]:
+    """The due times that have a run, or had one."""
+    ran = {
+        run.spec.scheduled_time
+        for run in runs
+        if run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC and run.spec.scheduled_time
+    }
+    # A record that somebody has cleared stands for its due time all the same: another trigger may name it, too.
+    return ran | {
+        line.scheduled_time
+        for line in definition.status.history
+        if line.scheduled_time and line.trigger != TriggerType.BACKFILL
+    }
+
+
 def _due_times(
     definition: Definition,
-    runs: Sequence[Run],
+    ran: set[datetime],
     room: int | None,
     backend: native.Native,
     observations: Observations,
@@ -347,17 +396,6 @@ def _due_times(
 ) -> tuple[Resolution, datetime | None]:
     """Resolve the due times up to now, and say since when the definition is suspended."""
     marks = watermarks(definition, now)
-    ran = {
-        run.spec.scheduled_time
-        for run in runs
-        if run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC and run.spec.scheduled_time
-    }
-    # A record that somebody has cleared stands for its due time all the same: another trigger may name it, too.
-    ran |= {
-        line.scheduled_time
-        for line in definition.status.history
-        if line.scheduled_time and line.trigger != TriggerType.BACKFILL
-    }
     since = definition.status.suspended_since
     was_invalid = any(c.type == "Ready" and c.reason == INVALID_SPEC for c in definition.status.conditions)
     if backend.keeps_time:

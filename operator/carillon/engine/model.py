@@ -401,3 +401,5 @@ class Snapshot:
     """The CronJob of the definition's name, where there is one; perhaps somebody else's."""
     group: tuple[Member, ...] = ()
     """The other members of its concurrency group."""
+    together: int = 1
+    """How many definitions are due at the next due time of this one."""

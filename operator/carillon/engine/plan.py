@@ -66,6 +66,16 @@ class DeleteRun:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawRun:
+    """Take back a run that was written ahead of a due time which the definition names no more."""
+
+    name: str
+    uid: str
+    resource_version: str
+    """One that has changed since stays, and is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
 class WriteRunStatus:
     """Record how a run goes; refused when the run has changed since it was read."""
 
@@ -200,7 +210,8 @@ class PassOverEvents:
 First = CreateRun | CreateJob | AdoptRun
 LookUp = PassOverEvents | LookUpDefinition | LookUpJob | ReadJob | InspectPods | CheckTemplate | LookUpCronJob
 NativeWrite = ApplyCronJob | SuspendCronJob | DeleteCronJob | AdoptJob
-Write = DeleteJob | SuspendJob | DeleteRun | WriteRunStatus | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
+RunWrite = DeleteRun | WithdrawRun | WriteRunStatus
+Write = DeleteJob | SuspendJob | RunWrite | WriteDefinitionStatus | WriteCalendarStatus | NativeWrite
 Action = First | LookUp | Write | Emit
 
 
@@ -210,11 +221,18 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
+    next_due: datetime | None = None
+    """The next due time that starts a run: who has the same may have theirs written ahead (carillon.engine.ahead)."""
 
     @property
     def first(self) -> tuple[First, ...]:
         """What is to be created, and adopted to be started: that goes before every other write."""
         return tuple(action for action in self.actions if isinstance(action, First))
+
+    @property
+    def starts_only(self) -> bool:
+        """Whether all that is to be created are the Jobs of runs that there are: after these, only records are left."""
+        return bool(self.first) and all(isinstance(action, CreateJob) for action in self.first)
 
     @property
     def records(self) -> tuple[Write | Emit, ...]:

@@ -2,7 +2,8 @@
 
 The intent is written at the due time, whatever puts the start off: jitter, or an exclusion that has begun. So nothing
 is forgotten by an edit in between, and people see the run while it waits: its phase is Scheduled, and it holds no slot.
-The start that jitter gives is written down with it, so that no edit moves it.
+The start that jitter gives is written down with it, so that no edit moves it. Where many are due together the intent is
+written even earlier (carillon.engine.ahead), and waits for its due time.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.triggers import anchored, names_instant, opens_again, starts_at, watermarks
 
+AHEAD = "Ahead"
 JITTER = "Jitter"
 CLOSED = "Closed"
 _NOT_BEGUN = ("", Phase.SCHEDULED.value)
@@ -27,6 +29,22 @@ class Early:
     reason: str
     message: str
     until: datetime
+
+
+def is_ahead(run: Run, now: datetime) -> bool:
+    """Whether nothing has become of the run yet and its due time is to come: it is no record, and may be withdrawn.
+
+    Also where the clock was set back.
+    """
+    due = run.spec.scheduled_time
+    return (
+        due is not None
+        and due > now
+        and run.spec.trigger.type is TriggerType.PERIODIC
+        and run.status.phase in _NOT_BEGUN
+        and not run.job_made
+        and run.native_job is None
+    )
 
 
 def expected_start(definition: Definition, run: Run, now: datetime) -> datetime | None:
@@ -47,6 +65,8 @@ def early(definition: Definition, run: Run, now: datetime) -> Early | None:
     start, due = expected_start(definition, run, now), run.spec.scheduled_time
     if start is None or due is None:
         return None
+    if start > now and start == due:
+        return Early(AHEAD, f"starts at {rfc3339(due)}, when it is due", start)
     if start > now:
         return Early(JITTER, f"starts at {rfc3339(start)}: due at {rfc3339(due)}, and put off by its jitter", start)
     if start == due and now - due <= MISSED_AFTER:
@@ -73,11 +93,16 @@ def given_up(definition: Definition, run: Run, now: datetime) -> tuple[str, str]
         return "Withdrawn", f"trigger {run.spec.trigger.name} was changed or removed before the run had started"
     if all(_covers(trigger, due) for trigger in naming):
         return "Excluded", "spec.exclude has come to cover the due time"
-    policy = definition.spec.catch_up.policy
-    if now - start <= MISSED_AFTER or policy is CatchUpPolicy.ALL:
+    policy, limit = definition.spec.catch_up.policy, definition.spec.catch_up.limit
+    if now - start <= MISSED_AFTER:
         return None
     if policy is CatchUpPolicy.SKIP:
         return "CatchUp", "it was late, and spec.catchUp.policy is Skip"
+    if policy is CatchUpPolicy.ALL:
+        through = now - MISSED_AFTER
+        missed = {instant for t in _counting(definition, now) for instant in t.open.newest(due, through, limit)}
+        words = f"it was late, and {limit} newer due times were missed as well (spec.catchUp.limit)"
+        return ("CatchUp", words) if len(missed) >= limit and not run.missed else None
     later = (trigger.open.latest_through(now, after=due) for trigger in _counting(definition, now))
     newer = max(filter(None, later), default=None)
     return ("CatchUp", f"it was late, and {rfc3339(newer)} is due since") if newer is not None else None

@@ -19,7 +19,7 @@ from carillon.engine.pausing import NOT_STARTED, PAUSE_REQUESTED
 from carillon.engine.pausing import ended as pausing_ended
 from carillon.engine.plan import CreateJob
 from carillon.engine.skips import SkipReason
-from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up
+from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up, is_ahead
 from carillon.engine.stopping import REQUESTED
 
 STEP = "main"
@@ -49,10 +49,13 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     assert definition.spec is not None
     if run.spec.stop:
         return Start(status=_ended(run, REQUESTED.phase, REQUESTED.reason, REQUESTED.done, now))
-    words = refusal(definition, run, now)
+    if is_ahead(run, now) and run.status.phase == "":
+        # Nobody has to be told: its record is as it was made, and firing costs one request.
+        return Start(wake_at=run.spec.scheduled_time)
+    words = None if is_ahead(run, now) else refusal(definition, run, now)
     if words is not None:
         return Start(status=skipped(run, *words, now=now))
-    if run.spec.suspend:
+    if run.spec.suspend and not is_ahead(run, now):
         return _wait(definition, run, PAUSE_REQUESTED, NOT_STARTED, now, phase=Phase.PAUSED)
     if (put_off := early(definition, run, now)) is not None:
         return _put_off(definition, run, put_off, now)

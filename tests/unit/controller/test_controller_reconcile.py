@@ -20,7 +20,7 @@ from carillon.controller.reconcile import (
     Reconciler,
 )
 from carillon.controller.store import Store
-from carillon.controller.workqueue import WorkQueue
+from carillon.controller.workqueue import Urgency, WorkQueue
 from carillon.engine import plan as plans
 from carillon.engine.model import Calendar, CalendarKey, Definition, Key, TemplateCheck
 from carillon.engine.planning import plan
@@ -264,7 +264,7 @@ class TestUrgency:
     async def test_records_wait_while_somebody_elses_due_time_has_come(self, world: World) -> None:
         world.add(GOOD)
         world.queue.clear()
-        world.queue.add(POISON, urgent=True)
+        world.queue.add(POISON, Urgency.DUE)
         assert await world.reconcile(GOOD) == []
         assert await world.queue.get() == POISON
         assert await world.queue.get() == GOOD
@@ -274,7 +274,7 @@ class TestUrgency:
         await world.reconcile(GOOD)
         world.now = at("12:01:00")
         world.queue.clear()
-        world.queue.add(POISON, urgent=True)
+        world.queue.add(POISON, Urgency.DUE)
         world.executor.fail = lambda _key, _action: None
         assert (await world.reconcile(GOOD))[0] == "CreateRun"
 

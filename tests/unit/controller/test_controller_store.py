@@ -303,6 +303,40 @@ class TestLingering:
         assert world.store.snapshot(KEY).observations.pods == {"job": PodReport(1)}
 
 
+class TestWrittenAhead:
+    """A run that was made before its due time is no record until then; the clock says 12:30."""
+
+    @staticmethod
+    def raw(due: str = "12:31", **rest: Any) -> Body:
+        return raw_run(scheduledTime=stamp(due), trigger={"type": "Periodic", "name": "t0"}, **rest)
+
+    def kept(self, world: World, raw: Body) -> set[str]:
+        """The runs that are recorded as deleted."""
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw)
+        world.store.drop("run")
+        return set(world.store.notes(KEY).deleted_runs)
+
+    def test_nobody_is_told_that_it_was_deleted(self, world: World) -> None:
+        assert self.kept(world, self.raw()) == set()
+        assert world.changed[-1] == KEY  # it may have to be written anew
+
+    @pytest.mark.parametrize(
+        "raw", [{"due": "12:30"}, {"phase": "Running", "job": "job"}, {"phase": "Stopped"}, {"phase": "Queued"}]
+    )
+    def test_one_whose_time_has_come_or_that_has_begun_is_recorded(self, world: World, raw: dict[str, str]) -> None:
+        assert self.kept(world, self.raw(**raw)) == {"run"}
+
+    def test_so_is_one_that_has_a_job(self, world: World) -> None:
+        world.store.put_job(raw_job(run="run"))
+        assert self.kept(world, self.raw()) == {"run"}
+
+    def test_one_that_was_withdrawn_is_none_even_if_that_is_seen_late(self, world: World) -> None:
+        world.store.notes(KEY).withdrawn.add("run")
+        assert self.kept(world, self.raw("12:29")) == set()
+        assert world.store.notes(KEY).withdrawn == set()
+
+
 class TestNotes:
     def test_they_are_forgotten_with_what_they_are_about(self, world: World) -> None:
         world.store.put_definition(raw_definition(HOURLY))

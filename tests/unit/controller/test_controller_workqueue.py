@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from carillon.controller.workqueue import WorkQueue
+from carillon.controller.workqueue import LONGEST_WAIT_SECONDS, Urgency, WorkQueue
 from carillon.engine.model import Key, WorkKey
 
-A, B, C = (Key("n", name) for name in "abc")
+A, B, C, D = (Key("n", name) for name in "abcd")
 
 
 @pytest.fixture
@@ -35,26 +35,68 @@ async def test_a_key_is_in_it_once(queue: WorkQueue) -> None:
 
 async def test_urgent_comes_before_calm(queue: WorkQueue) -> None:
     queue.add(A)
-    queue.add(B, urgent=True)
-    queue.add(C, urgent=True)
-    assert queue.urgent_waiting
+    queue.add(B, Urgency.DUE)
+    queue.add(C, Urgency.DUE)
+    assert queue.gives_way(D)
     assert [await take(queue) for _ in range(3)] == [B, C, A]
-    assert not queue.urgent_waiting
+    assert not queue.gives_way(D)
+
+
+async def test_what_is_written_ahead_comes_between(queue: WorkQueue) -> None:
+    queue.add(A)
+    queue.add(B, Urgency.AHEAD)
+    queue.add(C, Urgency.DUE)
+    assert [await take(queue) for _ in range(3)] == [C, B, A]
+
+
+async def test_records_wait_while_something_urgent_does(queue: WorkQueue) -> None:
+    queue.add(A)
+    await take(queue)
+    queue.add(B)
+    assert not queue.gives_way(A)
+    queue.add(B, Urgency.AHEAD)
+    assert queue.gives_way(A)
+
+
+async def test_but_not_for_ever(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = 0.0
+    monkeypatch.setattr("carillon.controller.workqueue.time.monotonic", lambda: passed)
+    queue.add(A)
+    for key in (B, C, D):
+        queue.add(key, Urgency.DUE)
+    assert await take(queue) == B
+    passed = LONGEST_WAIT_SECONDS + 1
+    assert await take(queue) == A
+    assert not queue.gives_way(A)
+    assert [await take(queue) for _ in range(2)] == [C, D]
+
+
+async def test_what_waits_for_too_long_has_every_other_turn(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = 0.0
+    monkeypatch.setattr("carillon.controller.workqueue.time.monotonic", lambda: passed)
+    calm, urgent = [Key("n", f"calm-{n}") for n in range(3)], [Key("n", f"due-{n}") for n in range(3)]
+    for key in calm:
+        queue.add(key)
+    for key in urgent:
+        queue.add(key, Urgency.DUE)
+    passed = LONGEST_WAIT_SECONDS + 1
+    taken = [await take(queue) for _ in range(6)]
+    assert taken == [calm[0], urgent[0], calm[1], urgent[1], calm[2], urgent[2]]
 
 
 async def test_a_calm_key_can_become_urgent(queue: WorkQueue) -> None:
     queue.add(A)
     queue.add(B)
-    queue.add(B, urgent=True)
+    queue.add(B, Urgency.DUE)
     assert [await take(queue) for _ in range(2)] == [B, A]
     assert len(queue) == 0
 
 
 async def test_an_urgent_key_stays_urgent(queue: WorkQueue) -> None:
-    queue.add(A, urgent=True)
+    queue.add(A, Urgency.DUE)
     queue.add(A)
     assert len(queue) == 1
-    assert queue.urgent_waiting
+    assert queue.gives_way(D)
 
 
 async def test_a_key_that_is_worked_on_comes_back_when_that_is_done(queue: WorkQueue) -> None:
@@ -71,11 +113,11 @@ async def test_a_key_that_is_worked_on_comes_back_when_that_is_done(queue: WorkQ
 async def test_a_key_that_comes_back_is_urgent_if_it_ever_was(queue: WorkQueue) -> None:
     queue.add(A)
     await take(queue)
-    queue.add(A, urgent=True)
+    queue.add(A, Urgency.DUE)
     queue.add(A)
-    assert not queue.urgent_waiting
+    assert not queue.gives_way(D)
     queue.done(A)
-    assert queue.urgent_waiting
+    assert queue.gives_way(D)
 
 
 async def test_done_without_more_is_done(queue: WorkQueue) -> None:
@@ -113,7 +155,7 @@ async def test_clear_forgets_what_waits(queue: WorkQueue) -> None:
     queue.add(A)
     await take(queue)
     queue.add(A)
-    queue.add(B, urgent=True)
+    queue.add(B, Urgency.DUE)
     queue.clear()
     queue.done(A)
     assert len(queue) == 0

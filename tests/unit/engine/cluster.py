@@ -171,12 +171,15 @@ class Cluster:
         name: str,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         foreground: bool = False,
         orphan: bool = False,
     ) -> None:
         raw = self.objects[resource].get(name)
         if raw is None or uid not in (None, raw["metadata"]["uid"]):
             return
+        if resource_version not in (None, raw["metadata"]["resourceVersion"]):
+            raise ApiError(409, "Conflict", f"{resource.plural} {name!r}: the object has been modified")
         if orphan:
             for child in list(self.objects[JOBS].values()):
                 owners = child["metadata"].get("ownerReferences") or []

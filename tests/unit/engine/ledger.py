@@ -12,6 +12,7 @@ from typing import Any
 from carillon.api import keys
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
+from carillon.engine.ahead import LONGEST
 from carillon.engine.concurrency import Place
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
@@ -20,7 +21,7 @@ from carillon.engine.read import controller_uid, instant, read_definition, read_
 from carillon.engine.retry import is_between
 from carillon.engine.skips import schedule_of
 from carillon.engine.starting import is_patient, refusal
-from carillon.engine.triggers import bound, names, starts_at
+from carillon.engine.triggers import bound, bound_to, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.cluster import Cluster, ended
 
@@ -45,6 +46,8 @@ class RunRecord:
     recorded: bool = False
     """Whether it has been in status.history."""
     gone: bool = False
+    withdrawn: bool = False
+    """Whether it was written ahead, and was gone again before its due time: it stands for nothing."""
 
 
 @dataclass(slots=True)
@@ -193,7 +196,8 @@ class Ledger:
     # JobRuns and Jobs
 
     def _runs_of(self, definition_uid: str) -> Iterator[RunRecord]:
-        return (run for run in self.runs.values() if run.definition_uid == definition_uid)
+        mine = (run for run in self.runs.values() if run.definition_uid == definition_uid)
+        return (run for run in mine if not run.withdrawn)
 
     def _run(self, raw: Body, *, gone: bool) -> None:
         run = read_run(raw)
@@ -207,6 +211,8 @@ class Ledger:
             assert run.status.phase == record.phase, f"{run.name} was {record.phase} and is {run.status.phase}"
         record.phase = run.status.phase
         record.gone = gone
+        not_begun = record.phase in ("", Phase.SCHEDULED) and not record.jobs
+        record.withdrawn = gone and not_begun and record.due is not None and record.due > self._cluster.now
         record.between = is_between(run) and not gone
         assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
         if record.phase == Phase.STOPPED and not gone:
@@ -223,11 +229,20 @@ class Ledger:
             told = trigger is not None and line.tells_of(trigger, due)
             assert not told, f"{record.name} is made, and {line} says that it was skipped"
         if self._prompt:
-            definition = self.definitions[uid]
-            assert not definition.suspended(due), f"{record.name} is made for a time when the definition is disabled"
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
-        assert due <= self._cluster.now, f"{record.name} is made too early"
+            self._check_due(record, due)
+        assert due <= self._cluster.now + LONGEST, f"{record.name} is made too early"
+
+    def _check_due(self, record: RunRecord, due: datetime) -> None:
+        """The definition, as it is now, names the due time."""
+        definition = self.definitions[record.definition_uid]
+        assert not definition.suspended(due), f"{record.name} is for a time when the definition is disabled"
+        assert not definition.invalid, f"{record.name} is for a time when the definition is not valid"
+        marks = {mark.name: mark for mark in definition.status.triggers}
+        triggers = [bound_to(t, marks[t.name].since) if t.name in marks else t for t in definition.triggers]
+        named = any(names(trigger.open, due) for trigger in triggers)
+        assert named, f"{record.name} is for {due:%H:%M:%S}, which no trigger names"
 
     def _trigger_now(self, uid: str, name: str) -> PlannedTrigger | None:
         """The trigger as it counts by the definition's present status."""
@@ -250,12 +265,15 @@ class Ledger:
         record.jobs[attempt] = uid
         most = read_job(raw).terms.attempts
         assert int(attempt) == len(record.jobs) <= most, f"attempt {attempt} of {most} of {record.name}"
+        assert record.due is None or record.due <= self._cluster.now, f"the Job of {record.name} is made too early"
         trigger = self._trigger_now(record.definition_uid, record.trigger)
         if trigger is not None and record.due is not None:
             assert starts_at(trigger, record.due) <= self._cluster.now, f"{record.name} starts before its time"
         self._check_slots(record)
         made_for = next(r for r in self._cluster.objects[JOB_RUNS].values() if r["metadata"]["uid"] == run_uid)
         if self._prompt and len(record.jobs) == 1:  # later attempts have their slot already
+            if record.due is not None and record.due == self._cluster.now:
+                self._check_due(record, record.due)  # of one that was written ahead, too
             self._check_turn(read_run(made_for))
 
     # Slots
@@ -327,8 +345,10 @@ class Ledger:
                 yield run, Place.of(run, patient=is_patient(run, definition))
 
     def told(self) -> tuple[list[str], list[str]]:
-        """What became of every run and of every due time that was skipped."""
-        runs = [f"{f'{r.due:%H:%M}' if r.due else r.trigger or r.name} {r.phase}" for r in self.runs.values()]
+        """What became of every run and of every due time that was skipped; not of what is written ahead."""
+        told = [run for run in self.runs.values() if not run.withdrawn]
+        told = [run for run in told if run.phase or run.due is None or run.due <= self._cluster.now]
+        runs = [f"{f'{r.due:%H:%M}' if r.due else r.trigger or r.name} {r.phase}" for r in told]
         return runs, [str(line) for lines in self.lines.values() for line in lines]
 
     # At rest
@@ -348,7 +368,11 @@ class Ledger:
             self._check_counts(definition)
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])
-            assert run["status"].get("phase"), f"{run['metadata']['name']}, made at {made:%H:%M:%S}, was not decided"
+            record = self.runs[run["metadata"]["uid"]]
+            if record.due is not None and record.due > self._cluster.now and not run["status"]:
+                self._check_due(record, record.due)
+                continue
+            assert run["status"].get("phase"), f"{record.name}, made at {made:%H:%M:%S}, was not decided"
         assert self.idle_slots() == []
 
     def idle_slots(self) -> list[str]:

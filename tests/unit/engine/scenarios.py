@@ -371,6 +371,230 @@ def replace_two(sim: Simulation) -> None:
     sim.until("12:04:30")
 
 
+# Where many are due together runs are written ten seconds ahead: what happens in these
+
+
+def ahead_and_edited(sim: Simulation) -> None:
+    """12:02 is taken away for good, 12:03 is taken away and named again."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.edit(triggers=triggers(late="*/3 * * * *"))
+    sim.until("12:02:55")
+    sim.edit(triggers=triggers(later="*/5 * * * *"))
+    sim.until("12:02:57")
+    sim.edit(triggers=triggers(last="*/3 * * * *"))
+    sim.until("12:03:30")
+
+
+def ahead_and_disabled(sim: Simulation) -> None:
+    """Over 12:02; and for a moment before 12:04, until it is enabled, and until its time is over."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.edit(suspend=True)
+    sim.until("12:02:30")
+    sim.edit(suspend=False)
+    sim.until("12:03:52")
+    sim.edit(suspend=True)
+    sim.until("12:03:55")
+    sim.edit(suspend=False)
+    sim.until("12:04:52")
+    sim.edit(suspend=True, suspendUntil="2026-03-10T12:04:58Z")
+    sim.until("12:05:30")
+
+
+def ahead_and_excluded(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.edit(exclude={"windows": [{"cron": "2 12 * * *", "durationSeconds": 90}]})
+    sim.until("12:04:52")
+    sim.edit(exclude={"windows": [{"cron": "5 12 * * *", "durationSeconds": 90}]})
+    sim.until("12:04:55")
+    sim.edit(exclude={})
+    sim.until("12:05:30")
+
+
+def ahead_and_invalid(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.edit(triggers=triggers("61 * * * *", t1=MINUTE))
+    sim.until("12:02:30")
+    sim.edit(triggers=triggers(MINUTE))
+    sim.until("12:03:30")
+
+
+def ahead_and_busy(sim: Simulation) -> None:
+    """A manual run has the slot at 12:02; another one has ended by 12:04."""
+    sim.job_seconds = 20
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.run_now("manual")
+    sim.until("12:03:30")
+    sim.job_seconds = 3
+    sim.until("12:03:52")
+    sim.run_now("short")
+    sim.until("12:04:30")
+
+
+def ahead_and_queued(sim: Simulation) -> None:
+    sim.job_seconds = 20
+    sim.apply(MINUTE, concurrency={"policy": "Queue"})
+    sim.until("12:01:55")
+    sim.run_now("manual")
+    sim.until("12:02:45")
+
+
+def ahead_and_replaced(sim: Simulation) -> None:
+    sim.job_seconds = 20
+    sim.apply(MINUTE, concurrency={"policy": "Replace"})
+    sim.until("12:01:55")
+    sim.run_now("manual")
+    sim.until("12:02:45")
+
+
+def ahead_and_deleted(sim: Simulation) -> None:
+    """Before its due time a run is no record: who deletes it changes nothing, whether or not an operator looks."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:00:55")
+    sim.delete(JOB_RUNS, "sweep-1773144060")
+    sim.until("12:01:55")
+    sim.crash()
+    sim.delete(JOB_RUNS, "sweep-1773144120")
+    sim.until("12:02:05")
+    sim.restart()
+    sim.until("12:02:30")
+
+
+def ahead_and_stopped(sim: Simulation) -> None:
+    """Who does not want the one run stops it; a pause lets it wait beyond its due time."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE, history={"succeeded": 1, "failed": 0})
+    sim.until("12:00:55")
+    sim.edit_run("sweep-1773144060", stop=True)
+    sim.until("12:01:55")
+    sim.edit_run("sweep-1773144120", suspend=True)
+    sim.until("12:02:20")
+    sim.edit_run("sweep-1773144120", suspend=False)
+    sim.until("12:02:40")
+
+
+def ahead_and_away(sim: Simulation) -> None:
+    """The operator dies when the run is written: back soon, it starts; back late, catchUp decides."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:00:55")
+    sim.crash()
+    sim.until("12:01:20")
+    sim.restart()
+    sim.until("12:01:55")
+    sim.crash()
+    sim.until("12:05:30")
+    sim.restart()
+    sim.until("12:05:45")
+
+
+def ahead_and_away_all(sim: Simulation) -> None:
+    """The newest two of what was missed: the one that was written ahead is older."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE, catchUp={"policy": "All", "limit": 2})
+    sim.until("12:01:55")
+    sim.crash()
+    sim.until("12:05:30")
+    sim.restart()
+    sim.until("12:05:45")
+
+
+def ahead_and_edited_while_away(sim: Simulation) -> None:
+    """What is edited, or disabled, while nobody looks is not run."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:01:55")
+    sim.crash()
+    sim.edit(triggers=triggers(late="*/3 * * * *"))
+    sim.until("12:02:20")
+    sim.restart()
+    sim.until("12:02:55")
+    sim.crash()
+    sim.edit(suspend=True)
+    sim.until("12:03:20")
+    sim.restart()
+    sim.until("12:03:30")
+
+
+def ahead_and_recreated(sim: Simulation) -> None:
+    sim.job_seconds = 5
+    sim.apply(MINUTE)
+    sim.until("12:00:55")
+    sim.cluster.delete(SCHEDULED_JOBS, "sweep")
+    sim.apply(MINUTE)
+    sim.until("12:01:30")
+    sim.until("12:01:55")
+    sim.cluster.delete(SCHEDULED_JOBS, "sweep")
+    sim.until("12:02:30")
+
+
+def ahead_with_jitter(sim: Simulation) -> None:
+    """Jitter is not written ahead; a run that is has it when it is given it before its due time."""
+    sim.job_seconds = 2
+    sim.apply(MINUTE)
+    sim.until("12:00:55")
+    sim.edit(triggers=[{**triggers(MINUTE)[0], "jitterSeconds": 20}])
+    sim.until("12:02:30")
+
+
+def ahead_two_triggers(sim: Simulation) -> None:
+    """The run stays while one of its triggers names its due time."""
+    sim.job_seconds = 5
+    sim.apply(MINUTE, "*/2 * * * *")
+    sim.until("12:01:55")
+    sim.edit(triggers=triggers(t1="*/2 * * * *"))
+    sim.until("12:03:30")
+
+
+AHEAD: dict[Story, tuple[list[str], list[str]]] = {
+    ahead_and_edited: (["12:01 Succeeded", "12:03 Succeeded"], []),
+    ahead_and_disabled: (
+        ["12:01 Succeeded", "12:03 Succeeded", "12:04 Succeeded", "12:05 Succeeded"],
+        ["t0 12:02:00 Suspended"],
+    ),
+    ahead_and_excluded: (
+        ["12:01 Succeeded", "12:04 Succeeded", "12:05 Succeeded"],
+        ["t0 12:02:00-12:03:00 x2 Excluded"],
+    ),
+    ahead_and_invalid: (["12:01 Succeeded", "12:03 Succeeded"], ["t0 12:02:00 Invalid"]),
+    ahead_and_busy: (
+        [f"12:0{n} {what}" for n, what in enumerate(("Succeeded", "Skipped", "Succeeded", "Succeeded"), 1)]
+        + ["manual Succeeded", "short Succeeded"],
+        [],
+    ),
+    ahead_and_queued: (["12:01 Succeeded", "manual Succeeded", "12:02 Succeeded"], []),
+    ahead_and_replaced: (["12:01 Succeeded", "manual Stopped", "12:02 Succeeded"], []),
+    ahead_and_deleted: (["12:01 Succeeded", "12:02 Succeeded"], []),
+    ahead_and_stopped: (["12:01 Stopped", "12:02 Succeeded"], []),
+    ahead_and_away: (
+        ["12:01 Succeeded", "12:02 Skipped", "12:05 Succeeded"],
+        ["t0 12:03:00-12:04:00 x2 CatchUp"],
+    ),
+    ahead_and_away_all: (
+        ["12:01 Succeeded", "12:02 Skipped", "12:03 Succeeded", "12:04 Succeeded", "12:05 Succeeded"],
+        [],
+    ),
+    ahead_and_edited_while_away: (["12:01 Succeeded", "12:02 Skipped", "12:03 Skipped"], []),
+    ahead_and_recreated: (["12:01 Succeeded"], []),
+    ahead_with_jitter: (["12:01 Succeeded", "12:02 Succeeded"], []),
+    ahead_two_triggers: (["12:01 Succeeded", "12:02 Succeeded"], []),
+    # The namespace takes no JobRun in the minutes 12:01 and 12:03, and has taken these before.
+    runs_refused: (
+        [f"12:0{n} Succeeded" for n in (1, 2, 3, 5)] + ["12:06 Running"],
+        [f"t{n} 12:04:00 CatchUp" for n in (0, 1)],
+    ),
+}
+
+
 STORIES: dict[Story, tuple[list[str], list[str]]] = {
     every_minute: (["12:01 Succeeded", "12:02 Succeeded", "12:03 Succeeded"], []),
     forbid: (

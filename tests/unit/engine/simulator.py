@@ -19,12 +19,14 @@ from prometheus_client import Counter
 from carillon.api import keys
 from carillon.api.jobrun import Phase
 from carillon.controller.agenda import Agenda
+from carillon.controller.crowds import Crowds
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.reconcile import Reconciler
 from carillon.controller.store import Store
-from carillon.controller.workqueue import WorkQueue
+from carillon.controller.workqueue import Urgency, WorkQueue
 from carillon.engine import plan as plans
+from carillon.engine.ahead import lead
 from carillon.engine.audit import verify
 from carillon.engine.decide import decide
 from carillon.engine.model import Key
@@ -136,10 +138,21 @@ class MemoryClient:
         return await self._write(what, lambda: self._cluster.replace_status(resource, name, body))
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str = "Background"
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+        propagation: str = "Background",
     ) -> None:
         what, how = f"delete {resource.kind} {name}", {"Foreground": {"foreground": True}, "Orphan": {"orphan": True}}
-        await self._write(what, lambda: self._cluster.delete(resource, name, uid=uid, **how.get(propagation, {})))
+
+        def effect() -> None:
+            self._cluster.delete(resource, name, uid=uid, resource_version=resource_version, **how.get(propagation, {}))
+
+        await self._write(what, effect)
 
     async def pod_log(self, namespace: str, pod: str, **_: Any) -> str:
         await _GiveWay()
@@ -168,16 +181,38 @@ class MemoryClient:
         self._writes.log.append(f"{self._cluster.now:%H:%M:%S} {what}{f' ({fault})' if fault else ''}")
 
 
+class Crowd(Crowds):
+    """As if many more were due at the same instants."""
+
+    def __init__(self, others: int) -> None:
+        super().__init__()
+        self._others = others
+
+    def count(self, due: datetime) -> int:
+        return super().count(due) + self._others
+
+    def next(self, now: datetime) -> datetime | None:
+        """When runs are to be written next."""
+        open_dues = (due for due in self._members if due > now and due not in self._called)
+        return min((due - lead(self.count(due)) for due in open_dues), default=None)
+
+
 class Process:
     """One process of the operator that leads."""
 
-    def __init__(self, cluster: Cluster, writes: Writes, events: list[str], *, lagging: bool = False) -> None:
-        """`lagging`: the watches tell what happened only when `deliver` is called."""
+    def __init__(
+        self, cluster: Cluster, writes: Writes, events: list[str], *, lagging: bool = False, crowd: int = 0
+    ) -> None:
+        """`lagging`: the watches tell what happened only when `deliver` is called.
+
+        `crowd`: how many other definitions are due whenever one is, of which nothing else is told.
+        """
         self._cluster = cluster
         self._events = events
         self._inboxes: dict[Resource, list[tuple[str, Body]]] = {kind: [] for kind in cluster.objects}
         self._lagging = lagging
         self.agenda = Agenda()
+        self.crowds = self.agenda.crowds = Crowd(crowd)
         self.queue = WorkQueue()
         self.store = Store(changed=lambda key: self.queue.add(key), unreadable=_refuse, clock=lambda: cluster.now)
         executor = Executor(
@@ -236,7 +271,9 @@ class Process:
     def wake(self) -> None:
         """Let the agenda's moments that have come become keys."""
         for key in self.agenda.due(self._cluster.now):
-            self.queue.add(key, urgent=True)
+            self.queue.add(key, Urgency.DUE)
+        for key in self.agenda.crowds.ripe(self._cluster.now):
+            self.queue.add(key, Urgency.AHEAD)
 
     async def work(self) -> None:
         """Reconcile until the queue is empty."""
@@ -273,8 +310,11 @@ class Simulation:
         lagging: bool = False,
         workers: int = 1,
         seed: int = 0,
+        crowd: int = 0,
     ) -> None:
         """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them.
+
+        `crowd`: how many others are due whenever one is, so that runs are written ahead.
 
         `workers`: so many tasks of the operator work at a time; who has the next turn is drawn by `seed`.
         """
@@ -287,7 +327,7 @@ class Simulation:
         self.deaths = 0
         self.job_seconds = job_seconds
         self.exit_code = 0
-        self._lagging = lagging
+        self._lagging, self._crowd = lagging, crowd
         self.process: Process | None = self._new_process()
 
     @property
@@ -308,7 +348,7 @@ class Simulation:
         self.cluster.collect_garbage()
 
     def _new_process(self) -> Process:
-        return Process(self.cluster, self.writes, self.events, lagging=self._lagging)
+        return Process(self.cluster, self.writes, self.events, lagging=self._lagging, crowd=self._crowd)
 
     # People
 
@@ -405,7 +445,9 @@ class Simulation:
         while True:
             self._kubernetes()
             self.work()
-            upcoming = [self.process.agenda.next() if self.process is not None else None, self._next_end()]
+            upcoming = [self._next_end()]
+            if self.process is not None:
+                upcoming += [self.process.agenda.next(), self.process.crowds.next(self.now)]
             moments = [when for when in upcoming if when is not None and when <= target]
             if not moments:
                 break

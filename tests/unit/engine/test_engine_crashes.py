@@ -10,12 +10,16 @@ from itertools import pairwise
 import pytest
 
 from carillon.kube.resources import JOB_RUNS
-from tests.unit.engine.scenarios import STORIES, Story, a_run_is_deleted
+from tests.unit.engine.scenarios import AHEAD, STORIES, Story, a_run_is_deleted
 from tests.unit.engine.simulator import Fault, Simulation
 
+MANY = 1000
+"""So many others are due as well that runs are written ten seconds ahead."""
+EVERY = {**STORIES, **AHEAD}
 
-def play(story: Story, faults: dict[int, Fault]) -> Simulation:
-    sim = Simulation(faults=faults)
+
+def play(story: Story, faults: dict[int, Fault], *, crowd: int = 0) -> Simulation:
+    sim = Simulation(faults=faults, crowd=crowd)
     story(sim)
     sim.settle()
     if story is not a_run_is_deleted or not faults:  # who deletes a record while nobody looks leaves none
@@ -43,12 +47,26 @@ def test_a_story_ends_as_it_should(story: Story) -> None:
     assert play(story, {}).ledger.told() == STORIES[story]
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_a_fault_at_any_write_breaks_no_promise(story: Story) -> None:
-    writes = play(story, {}).writes.log
+@pytest.mark.parametrize("story", EVERY, ids=lambda story: story.__name__)
+def test_a_story_ends_the_same_where_runs_are_written_ahead(story: Story) -> None:
+    runs, skips = play(story, {}, crowd=MANY).ledger.told()
+    expected, left_out = EVERY[story]
+    assert (sorted(runs), skips) == (sorted(expected), left_out)
+
+
+@pytest.mark.parametrize("story", AHEAD, ids=lambda story: story.__name__)
+def test_a_story_of_runs_written_ahead_has_some(story: Story) -> None:
+    log = play(story, {}, crowd=MANY).writes.log
+    assert any("create JobRun" in what and not what.split()[0].endswith(":00") for what in log)
+
+
+@pytest.mark.parametrize("crowd", [0, MANY])
+@pytest.mark.parametrize("story", EVERY, ids=lambda story: story.__name__)
+def test_a_fault_at_any_write_breaks_no_promise(story: Story, crowd: int) -> None:
+    writes = play(story, {}, crowd=crowd).writes.log
     for number, fault in faults(writes):
         try:
-            play(story, {number: fault})
+            play(story, {number: fault}, crowd=crowd)
         except AssertionError as broken:
             raise AssertionError(f"write {number} ({writes[number - 1]}): {fault}: {broken}") from broken
 
@@ -57,6 +75,13 @@ def test_a_fault_at_any_write_breaks_no_promise(story: Story) -> None:
 def test_a_second_death_soon_after_the_first_breaks_no_promise(story: Story) -> None:
     for number in range(1, len(play(story, {}).writes.log), 5):
         play(story, {number: Fault.DIE_AFTER, number + 1: Fault.DIE_AFTER, number + 2: Fault.DIE_BEFORE})
+
+
+@pytest.mark.parametrize("story", AHEAD, ids=lambda story: story.__name__)
+def test_a_second_death_soon_after_the_first_breaks_no_promise_ahead_of_time(story: Story) -> None:
+    for number in range(1, len(play(story, {}, crowd=MANY).writes.log), 2):
+        deaths = {number: Fault.DIE_AFTER, number + 1: Fault.LOSE_ANSWER, number + 2: Fault.DIE_BEFORE}
+        play(story, deaths, crowd=MANY)
 
 
 @pytest.mark.parametrize("policy", ["Forbid", "Replace"])

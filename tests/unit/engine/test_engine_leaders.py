@@ -12,10 +12,10 @@ turns = st.lists(st.booleans(), max_size=80)
 
 
 @pytest.mark.parametrize("policy", ["Forbid", "Allow", "Replace"])
-@given(turns=turns, job_seconds=st.sampled_from((5, 25)))
+@given(turns=turns, job_seconds=st.sampled_from((5, 25)), crowd=st.sampled_from((0, 1000)))
 @settings(max_examples=25, deadline=None)
-def test_they_make_one_job_for_a_due_time(policy: str, turns: list[bool], job_seconds: int) -> None:
-    sim = Simulation(start="12:00:30", job_seconds=job_seconds)
+def test_they_make_one_job_for_a_due_time(policy: str, turns: list[bool], job_seconds: int, crowd: int) -> None:
+    sim = Simulation(start="12:00:30", job_seconds=job_seconds, crowd=crowd)
     sim.apply("*/20 * * * * *", concurrency={"policy": policy}, history={"succeeded": 1, "failed": 1})
     other = sim.second_leader()
     for step in range(10):

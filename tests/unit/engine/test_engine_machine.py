@@ -52,6 +52,7 @@ class People(RuleBasedStateMachine):
         jitter=jitters,
         retry=st.sampled_from((None, None, {"limit": 2, "backoff": {"initialSeconds": 5}})),
         timeout=st.sampled_from((None, None, 40)),
+        crowd=st.sampled_from((0, 0, 1000, 5000)),
     )
     def begin(
         self,
@@ -68,8 +69,9 @@ class People(RuleBasedStateMachine):
         jitter: int | None,
         retry: dict[str, Any] | None,
         timeout: int | None,
+        crowd: int,
     ) -> None:
-        self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds)
+        self.sim = Simulation(lagging=self.lagging, job_seconds=job_seconds, crowd=crowd)
         self.manual = 0
         self.spec: dict[str, Any] = {
             "triggers": with_jitter(named, jitter),
