@@ -5,8 +5,10 @@ write the resourceVersion.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import orjson
 import structlog
 
 from carillon.api import keys
@@ -242,12 +244,18 @@ class Executor:
             and record_of == wanted_record_of
         )
 
+    def _as_sent(self, action: plans.CreateJob) -> Object:
+        body = build.keeping_last_words(action.body) if self._last_words else action.body
+        return able_to_report(body, self._progress_url)
+
+    def seal(self, action: plans.CreateJob) -> plans.CreateJob:
+        """Make the bytes that are sent, before it is time to."""
+        return replace(action, body={}, sealed=orjson.dumps(self._as_sent(action)))
+
     async def _create_job(self, key: Key, action: plans.CreateJob) -> None:
         notes = self._store.notes(key)
         try:
-            body = build.keeping_last_words(action.body) if self._last_words else action.body
-            body = able_to_report(body, self._progress_url)
-            raw = await self._client.create(JOBS, key.namespace, body)
+            raw = await self._client.create(JOBS, key.namespace, action.sealed or self._as_sent(action))
         except ApiError as error:
             if error.already_exists:
                 raw = await self._client.get(JOBS, key.namespace, action.name)

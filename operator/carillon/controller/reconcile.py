@@ -11,9 +11,11 @@ import structlog
 from carillon.controller.agenda import Agenda
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
+from carillon.controller.prepared import Prepared, prepare
 from carillon.controller.store import Store
 from carillon.controller.workqueue import Urgency, WorkQueue
 from carillon.engine import plan as plans
+from carillon.engine.ahead import LONGEST
 from carillon.engine.calendars import decide_calendar
 from carillon.engine.decide import NAMES_RECHECK, TEMPLATE_RECHECK, decide
 from carillon.engine.groups import next_in_line
@@ -64,6 +66,7 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._put_offs: dict[WorkKey, _PutOff] = {}
+        self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
         self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob]] = {}
 
@@ -130,6 +133,8 @@ class Reconciler:
             plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
+                if isinstance(key, Key):
+                    self._prepare(key, plan)
                 return True
             if not plan.first and self._queue.gives_way(key):
                 # Somebody else's due time has come: creates go before records.
@@ -153,13 +158,21 @@ class Reconciler:
         now = self._clock()
         if isinstance(key, CalendarKey):
             return decide_calendar(self._store.calendars.snapshot(key), now)
-        crowds = self._agenda.crowds
-        plan = decide(self._store.snapshot(key, together=crowds.together(key)), now)
+        crowds, prepared = self._agenda.crowds, self._prepared.pop(key, None)
+        snapshot = self._store.snapshot(key, together=crowds.together(key))
+        plan = prepared.plan if prepared is not None and prepared.holds(snapshot, now) else decide(snapshot, now)
         crowds.expect(key, plan.next_due)
         # Before anything is awaited: the next decision of its group may come before the first answer.
         made = (action for action in plan.first if isinstance(action, plans.CreateJob))
         self._store.reserve(key, {action.run_uid: action.name for action in made})
         return plan
+
+    def _prepare(self, key: Key, plan: plans.Plan) -> None:
+        """Take the decision of the next due time, where it starts a run that was written ahead."""
+        if plan.next_due is None or plan.next_due - self._clock() > LONGEST:
+            return
+        if (prepared := prepare(self._store.snapshot(key), plan, self._executor.seal)) is not None:
+            self._prepared[key] = prepared
 
     async def _tell_users(self, key: CalendarKey) -> None:
         """Have the definitions that name a Calendar looked at, which may be thousands, when it has changed."""

@@ -12,7 +12,9 @@ from enum import IntEnum
 from carillon.engine.model import WorkKey
 
 LONGEST_WAIT_SECONDS = 30.0
-"""What waits for so long has every other turn."""
+"""What waits for so long has a turn now and then."""
+URGENT_TURNS = 7
+"""So many keys that are urgent go before one that has waited for too long."""
 
 
 class Urgency(IntEnum):
@@ -37,7 +39,7 @@ class WorkQueue:
         """The keys that are worked on, and whether they have waited for too long before."""
         self._again: dict[WorkKey, Urgency] = {}
         self._arrival = asyncio.Event()
-        self._calm_turn = False
+        self._urgent_turns = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values())) + len(self._again)
@@ -73,10 +75,11 @@ class WorkQueue:
             await self._arrival.wait()
         calm = self._waiting[Urgency.CALM]
         starved = bool(calm) and time.monotonic() - next(iter(calm.values())) > LONGEST_WAIT_SECONDS
-        self._calm_turn = starved and not self._calm_turn
-        keys = calm if self._calm_turn else next(keys for keys in self._waiting.values() if keys)
+        its_turn = starved and self._urgent_turns >= URGENT_TURNS
+        self._urgent_turns = 0 if its_turn or not starved else self._urgent_turns + 1
+        keys = calm if its_turn else next(keys for keys in self._waiting.values() if keys)
         key, _ = keys.popitem(last=False)
-        self._working[key] = self._calm_turn
+        self._working[key] = its_turn
         return key
 
     def done(self, key: WorkKey) -> None:

@@ -26,6 +26,8 @@ class CreateJob:
     """When a periodic run was to start, to measure how late the Job is made."""
     trigger: str
     """Why the run exists, for the same measurement."""
+    sealed: bytes = b""
+    """The body as it is sent, in the place of `body`, where that was made before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,13 +158,16 @@ class Client:
         self,
         resource: Resource,
         namespace: str | None,
-        body: Object,
+        body: Object | bytes,
         *,
         dry_run: bool = False,
         strict: bool = False,
         lease_seconds: float | None = None,
     ) -> Object:
-        """Create an object. `strict` has unknown and duplicate fields refused, which are dropped otherwise."""
+        """Create an object; bytes are its JSON.
+
+        `strict` has unknown and duplicate fields refused, which are dropped otherwise.
+        """
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict" if strict else "Ignore"}
         if dry_run:
             query["dryRun"] = "All"

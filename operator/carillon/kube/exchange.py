@@ -68,7 +68,7 @@ class Exchange:
         """
         target = f"{path}?{urlencode(query)}" if query else path
         headers = headers or _JSON_HEADERS
-        data = None if body is None else orjson.dumps(body)
+        data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         if lease_seconds is not None:
             timeout = aiohttp.ClientTimeout(total=lease_seconds)
             return await self._attempts(verb, what, method, target, headers, data, timeout, None, retries=0)

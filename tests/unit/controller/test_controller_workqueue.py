@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from carillon.controller.workqueue import LONGEST_WAIT_SECONDS, Urgency, WorkQueue
+from carillon.controller.workqueue import LONGEST_WAIT_SECONDS, URGENT_TURNS, Urgency, WorkQueue
 from carillon.engine.model import Key, WorkKey
 
 A, B, C, D = (Key("n", name) for name in "abcd")
@@ -61,27 +61,19 @@ async def test_records_wait_while_something_urgent_does(queue: WorkQueue) -> Non
 async def test_but_not_for_ever(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     passed = 0.0
     monkeypatch.setattr("carillon.controller.workqueue.time.monotonic", lambda: passed)
-    queue.add(A)
-    for key in (B, C, D):
-        queue.add(key, Urgency.DUE)
-    assert await take(queue) == B
-    passed = LONGEST_WAIT_SECONDS + 1
-    assert await take(queue) == A
-    assert not queue.gives_way(A)
-    assert [await take(queue) for _ in range(2)] == [C, D]
-
-
-async def test_what_waits_for_too_long_has_every_other_turn(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    passed = 0.0
-    monkeypatch.setattr("carillon.controller.workqueue.time.monotonic", lambda: passed)
-    calm, urgent = [Key("n", f"calm-{n}") for n in range(3)], [Key("n", f"due-{n}") for n in range(3)]
+    calm = [Key("n", f"calm-{n}") for n in range(2)]
+    urgent = [Key("n", f"due-{n}") for n in range(3 * URGENT_TURNS)]
     for key in calm:
         queue.add(key)
     for key in urgent:
         queue.add(key, Urgency.DUE)
+    assert await take(queue) == urgent.pop(0)
     passed = LONGEST_WAIT_SECONDS + 1
-    taken = [await take(queue) for _ in range(6)]
-    assert taken == [calm[0], urgent[0], calm[1], urgent[1], calm[2], urgent[2]]
+    taken = [await take(queue) for _ in range(2 * URGENT_TURNS + 2)]
+    assert [place for place, key in enumerate(taken) if key in calm] == [URGENT_TURNS, 2 * URGENT_TURNS + 1]
+    assert [key for key in taken if key not in calm] == urgent[: 2 * URGENT_TURNS]
+    assert not queue.gives_way(calm[0])
+    assert queue.gives_way(urgent[0])
 
 
 async def test_a_calm_key_can_become_urgent(queue: WorkQueue) -> None:

@@ -371,7 +371,7 @@ def replace_two(sim: Simulation) -> None:
     sim.until("12:04:30")
 
 
-# Where many are due together runs are written ten seconds ahead: what happens in these
+# Where many are due together runs are written fifteen seconds ahead: what happens in these
 
 
 def ahead_and_edited(sim: Simulation) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+import orjson
 from prometheus_client import Counter
 
 from carillon.api import keys
@@ -104,8 +105,9 @@ class MemoryClient:
         return self._cluster.pod_list(label_selector.rpartition("=")[2]), "1"
 
     async def create(
-        self, resource: Resource, namespace: str, body: Body, *, dry_run: bool = False, strict: bool = False
+        self, resource: Resource, namespace: str, body: Body | bytes, *, dry_run: bool = False, strict: bool = False
     ) -> Body:
+        body = orjson.loads(body) if isinstance(body, bytes) else body
         if dry_run:
             await _GiveWay()
             return body
