@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from carillon.api.jobrun import TaskProgress, TriggerType
+from carillon.api.jobrun import Phase, TaskProgress, TriggerType
 from carillon.api.scheduledjob import Execution
 from carillon.engine.model import Definition, Run
 
@@ -26,6 +26,11 @@ class RunStory:
     """What its task has said of how far it is; empty when it said nothing."""
     kept: bool
     """Whether the JobRun is still there, or only its line in status.history."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing has become of it yet: before its due time it says no more than the definition does."""
+        return self.phase in ("", Phase.SCHEDULED)
 
 
 def run_of(definition: Definition, runs: Sequence[Run], instant: datetime, *, besides: str = "") -> RunStory | None:

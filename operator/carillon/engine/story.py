@@ -140,7 +140,7 @@ class _Case:
         return None
 
     def _verdict(self) -> tuple[Verdict, str, str, str]:
-        if self.run is not None:
+        if self.run is not None and not (self.instant > self.now and self.run.waits):
             return self._ran(self.run)
         if self.instant > self.now:
             return self._will()

@@ -54,6 +54,15 @@ def test_a_run_exists(phase: str, rest: dict[str, Any], verdict: Verdict, words:
     assert told.run.kept
 
 
+def test_a_run_that_was_written_ahead_says_no_more_than_the_definition() -> None:
+    ahead = a_run("13:00", created="12:59:50")
+    told = story(seen(), "13:00", ahead, now="12:59:55")
+    assert (told.verdict, told.headline) == (Verdict.WILL_RUN, story(seen(), "13:00", now="12:59:55").headline)
+    assert told.run is not None
+    stopped = story(seen(), "13:00", a_run("13:00", "Stopped", created="12:59:50", ended="12:59:52"), now="12:59:55")
+    assert stopped.verdict is Verdict.RAN
+
+
 @pytest.mark.parametrize("reason", ["NameTaken", "CronJobRefused"])
 def test_nobody_fires_what_the_cluster_refuses(reason: str) -> None:
     refusal = [condition("NativeBackend", "False", reason, "CronJob x exists; delete it")]
