@@ -249,7 +249,7 @@ def main() -> None:
         "--settle",
         type=int,
         default=30,
-        help="seconds for the operator to take note of what is there, and 1 more for 40 definitions",
+        help="seconds for the operator to settle in; 1 more for 40 definitions",
     )
     parser.add_argument("--name", default="bench", help="name of the cluster that is made")
     arguments = parser.parse_args()
