@@ -31,19 +31,19 @@ class Prepared:
         return self.due <= now <= self.until and _same(self.snapshot, snapshot)
 
 
-def prepare(snapshot: Snapshot, plan: Plan, seal: Callable[[CreateJob], CreateJob]) -> Prepared | None:
+def prepare(snapshot: Snapshot, due: datetime, seal: Callable[[CreateJob], CreateJob]) -> Prepared | None:
     """Decide for the next due time, where a run waits for it that was written ahead.
 
     Args:
         snapshot: what is known now.
-        plan: the decision of now, which has nothing to do.
+        due: the next due time.
         seal: makes the bytes that are sent.
 
     Returns:
         None where nothing but the start of runs could be decided, or there is none.
     """
-    due, spec = plan.next_due, snapshot.definition.spec if snapshot.definition is not None else None
-    if due is None or spec is None:
+    spec = snapshot.definition.spec if snapshot.definition is not None else None
+    if spec is None:
         return None
     if not any(run.spec.scheduled_time == due and run.status.phase == "" for run in snapshot.runs):
         return None

@@ -133,8 +133,7 @@ class Reconciler:
             plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
-                if isinstance(key, Key):
-                    self._prepare(key, plan)
+                self._prepare(key, plan.next_due)
                 return True
             if not plan.first and self._queue.gives_way(key):
                 # Somebody else's due time has come: creates go before records.
@@ -145,7 +144,8 @@ class Reconciler:
             if futile and not (plan.look_ups or plan.records):
                 break
             await self._carry_out_all(Key(key.namespace, key.name), plan, futile=futile)
-            if plan.starts_only and self._queue.gives_way(key):
+            ready = plan.ahead_only and self._prepare(key, plan.next_due)
+            if ready or (plan.starts_only and self._queue.gives_way(key)):
                 # What is left are the records: nothing has to be decided to let them wait.
                 self._queue.add(key)
                 return True
@@ -158,8 +158,10 @@ class Reconciler:
         now = self._clock()
         if isinstance(key, CalendarKey):
             return decide_calendar(self._store.calendars.snapshot(key), now)
-        crowds, prepared = self._agenda.crowds, self._prepared.pop(key, None)
+        crowds, prepared = self._agenda.crowds, self._prepared.get(key)
         snapshot = self._store.snapshot(key, together=crowds.together(key))
+        if prepared is not None and now >= prepared.due:
+            del self._prepared[key]
         plan = prepared.plan if prepared is not None and prepared.holds(snapshot, now) else decide(snapshot, now)
         crowds.expect(key, plan.next_due)
         # Before anything is awaited: the next decision of its group may come before the first answer.
@@ -167,12 +169,16 @@ class Reconciler:
         self._store.reserve(key, {action.run_uid: action.name for action in made})
         return plan
 
-    def _prepare(self, key: Key, plan: plans.Plan) -> None:
-        """Take the decision of the next due time, where it starts a run that was written ahead."""
-        if plan.next_due is None or plan.next_due - self._clock() > LONGEST:
-            return
-        if (prepared := prepare(self._store.snapshot(key), plan, self._executor.seal)) is not None:
-            self._prepared[key] = prepared
+    def _prepare(self, key: WorkKey, due: datetime | None) -> bool:
+        """Take the decision of the next due time, where it starts a run that was written ahead; whether it does."""
+        if isinstance(key, CalendarKey) or due is None or due - self._clock() > LONGEST:
+            return False
+        snapshot, known = self._store.snapshot(key), self._prepared.pop(key, None)
+        if known is None or not known.holds(snapshot, due):
+            known = prepare(snapshot, due, self._executor.seal)
+        if known is not None:
+            self._prepared[key] = known
+        return known is not None
 
     async def _tell_users(self, key: CalendarKey) -> None:
         """Have the definitions that name a Calendar looked at, which may be thousands, when it has changed."""

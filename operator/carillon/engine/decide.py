@@ -437,7 +437,7 @@ def _create_run(definition: Definition, due: Due, observations: Observations, no
     )
     if now - due.starts_at >= MISSED_AFTER:
         body["metadata"]["annotations"] = {keys.CATCH_UP_ANNOTATION: "true"}
-    return CreateRun(name, body)
+    return CreateRun(name, body, ahead=due.instant > now)
 
 
 def _write_runs(definition: Definition | None, runs: Sequence[Run], draft: _Draft) -> None:

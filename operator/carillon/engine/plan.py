@@ -13,6 +13,8 @@ class CreateRun:
 
     name: str
     body: Body
+    ahead: bool = False
+    """It is written ahead of its due time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,11 @@ class Plan:
     def starts_only(self) -> bool:
         """Whether all that is to be created are the Jobs of runs that there are: after these, only records are left."""
         return bool(self.first) and all(isinstance(action, CreateJob) for action in self.first)
+
+    @property
+    def ahead_only(self) -> bool:
+        """Whether all that is to be created are runs that are written ahead."""
+        return bool(self.first) and all(isinstance(action, CreateRun) and action.ahead for action in self.first)
 
     @property
     def records(self) -> tuple[Write | Emit, ...]:

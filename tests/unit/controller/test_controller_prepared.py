@@ -25,7 +25,7 @@ def seal(action: CreateJob) -> CreateJob:
 
 
 def prepared(known: Snapshot) -> Prepared | None:
-    return prepare(known, decide(known, at("11:59:55")), seal)
+    return prepare(known, NOON, seal)
 
 
 def ready(known: Snapshot) -> Prepared:

@@ -81,7 +81,7 @@ def test_a_run_is_written_when_it_is_time_for_it(now: str, together: int, expect
 def test_it_is_made_like_one_of_the_due_time() -> None:
     (early,) = each(decided(daily(), now="11:59:55"), plans.CreateRun)
     (prompt,) = each(decided(daily(), now="12:00:00", together=1), plans.CreateRun)
-    assert early == prompt
+    assert replace(early, ahead=False) == prompt
 
 
 def test_two_triggers_that_name_the_instant_make_one_run() -> None:
