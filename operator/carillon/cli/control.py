@@ -109,8 +109,9 @@ def _control(
     async def work() -> None:
         async with connected(world, place) as cluster:
             found = await chosen_runs(cluster, place, names, filters)
-            # A run that was named and is over is told about; of a definition, it is not meant.
-            runs = [each for each in found if not each.finished or _was_named(each, names)]
+            # A run that was named and is over is told about; of a definition, it is not meant, nor is one to come.
+            now = world.now()
+            runs = [each for each in found if not (each.finished or each.ahead(now)) or _was_named(each, names)]
             if not runs:
                 typer.echo("No run is active.", err=True)
                 return

@@ -56,6 +56,10 @@ class SeenRun:
         """Whether nothing can happen to it any more."""
         return self.phase in _FINISHED
 
+    def ahead(self, now: datetime) -> bool:
+        """Whether it was written ahead of its due time, and is no record yet."""
+        return self.phase == Phase.SCHEDULED and self.due is not None and self.due > now
+
     @property
     def failed(self) -> bool:
         """Whether somebody should look at it: it failed, or was refused."""

@@ -176,6 +176,16 @@ def test_what_is_written(command: list[str], name: str, spec: Object, strict: bo
     assert patch["metadata"]["uid"] == f"uid-{name}", "this very object, and no other of its name"
 
 
+def test_a_run_that_was_written_ahead_is_meant_by_its_own_name_only() -> None:
+    api = office()
+    spec = {"trigger": {"type": "Periodic", "name": "t0"}, "scheduledTime": "2026-11-22T18:00:30Z"}
+    api.add("jobruns", run("compress-folder-1795370430", "compress-folder", spec=spec))
+    assert api.invoke("stop", "compress-folder", *FILES).exit_code == Exit.OK
+    assert [name for _, name, *_ in api.patched] == ["compress-folder-k4d9w"]
+    assert api.invoke("stop", "jr/compress-folder-1795370430", *FILES).exit_code == Exit.OK
+    assert [name for _, name, *_ in api.patched][1:] == ["compress-folder-1795370430"]
+
+
 def test_a_suspension_that_is_over_counts_as_enabled() -> None:
     api = office()
     api.objects["scheduledjobs", "files", "resync"]["spec"]["suspendUntil"] = "2026-11-22T18:00:00Z"
