@@ -13,7 +13,7 @@ from carillon.kube.resources import JOB_RUNS
 from tests.unit.engine.scenarios import AHEAD, STORIES, Story, a_run_is_deleted
 from tests.unit.engine.simulator import Fault, Simulation
 
-MANY = 1000
+MANY = 400
 """So many others are due as well that runs are written fifteen seconds ahead."""
 EVERY = {**STORIES, **AHEAD}
 
