@@ -20,7 +20,7 @@ FEWEST = 20
 SHORTEST = timedelta(seconds=5)
 LONGEST = timedelta(seconds=30)
 _WRITTEN_PER_SECOND = 40
-"""JobRuns that can be written beside everything else there is to do: as seen on two cores with ten processes on them."""
+"""JobRuns that can be written beside everything else there is to do: on two cores with ten busy processes."""
 
 
 def lead(together: int) -> timedelta:
