@@ -18,6 +18,7 @@ from carillon.api.event import EventCount
 from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.controller.calendars import Calendars, calendars_of
 from carillon.controller.groups import GroupKey, Groups
+from carillon.engine.concurrency import is_of
 from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
@@ -399,7 +400,9 @@ class Store:
                 return run
         job = family.jobs.get(uid)
         named = family.runs.get(job.run_uid) if job is not None else None
-        return named if named is not None and not named.job_made else None
+        if job is None or named is None or named.job_made:
+            return None
+        return named if is_of(named, job) else None
 
     def put_job(self, raw: Object) -> None:
         """Take in a Job that carries our labels."""

@@ -26,6 +26,8 @@ class CreateJob:
     """When a periodic run was to start, to measure how late the Job is made."""
     trigger: str
     """Why the run exists, for the same measurement."""
+    attempt: int = 1
+    """Which attempt of the run it is; the later ones are copies of the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,7 @@ class Process:
             metrics=_METRICS,
             clock=lambda: cluster.now,
             last_words=True,
+            progress_url="http://progress",
         )
         self._reconciler = Reconciler(
             store=self.store,
