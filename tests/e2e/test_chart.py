@@ -211,7 +211,8 @@ def small(api: Api, operators: Operators, image: "Future[str]", watched: str) ->
     release = Release(api, of_image(image), "carillon-chart-small")
     make_namespace(api, release.namespace, enforce="restricted")
     operators.stop()
-    not_ours = ("crds.install=false", "policies.install=false", "roles.install=false", "progress.clusterRole=false")
+    of_the_cluster = ("crds.install", "policies.install", "flowControl.install", "roles.install", "progress.clusterRole")
+    not_ours = tuple(f"{value}=false" for value in of_the_cluster)
     try:
         release.upgrade(f"watchNamespaces={{{watched}}}", *not_ours, *EVENT_SOURCES)
         yield release

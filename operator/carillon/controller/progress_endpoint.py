@@ -7,6 +7,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable
 
 import structlog
@@ -15,12 +16,15 @@ from aiohttp import web
 from carillon.controller.callers import Callers, Refused
 from carillon.controller.connections import BoundedServer
 from carillon.controller.metrics import Metrics
+from carillon.controller.rates import Rates
 from carillon.controller.reporting import NotWritten, Reporting
 from carillon.engine.reports import EXAMPLE, ReportRefused, read_report
 
 PATH = "/progress"
 LONGEST_BODY = 4096
 """In bytes."""
+REPORTS_A_SECOND, REPORTS_AT_ONCE = 10.0, 100
+"""With one token: at most one in two seconds is written anyway."""
 WRITE_SECONDS = 3.0
 """A report is taken even if it is not written in this time; it is tried on."""
 
@@ -35,6 +39,7 @@ class ProgressEndpoint:
         reporting: takes reports.
         metrics: counts answers.
         ready: None once the stores are filled and current, else what is awaited.
+        rates: how often a token may come.
         server: makes the server for a handler; with the bounds that hold.
     """
 
@@ -45,12 +50,14 @@ class ProgressEndpoint:
         reporting: Reporting,
         metrics: Metrics,
         ready: Callable[[], str | None],
+        rates: Rates | None = None,
         server: Callable[..., web.Server] = BoundedServer,
     ) -> None:
         self._callers = callers
         self._reporting = reporting
         self._metrics = metrics
         self._ready = ready
+        self._rates = rates or Rates(per_second=REPORTS_A_SECOND, burst=REPORTS_AT_ONCE)
         self._server = server
         self._runner: web.ServerRunner | None = None
         self._told = ""
@@ -96,8 +103,11 @@ class ProgressEndpoint:
             raise Refused(405, f"found {request.method}; use POST (wget: --post-data): {EXAMPLE}")
         if (awaited := self._ready()) is not None:
             raise Refused(503, f"not ready: {awaited}; try again")
+        authorization = request.headers.get("Authorization", "")
+        if not self._rates.allows(hashlib.sha256(authorization.encode(errors="replace")).digest()):
+            raise Refused(429, f"more than {REPORTS_A_SECOND:.0f} reports a second; report again in a second")
         body = await _body(request)
-        run = await self._callers.run_of(request.headers.get("Authorization", ""), request.remote or "")
+        run = await self._callers.run_of(authorization, request.remote or "")
         if run.finished:
             raise Refused(409, f"JobRun {run.namespace}/{run.name} is finished ({run.phase}); its progress stays")
         try:
