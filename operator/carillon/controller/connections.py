@@ -1,4 +1,4 @@
-"""A bound on what callers may hold: connections, in all and from an address, how often one comes, and the time of each.
+"""A bound on what callers may hold: connections, in all and from an address, and the time of each.
 
 aiohttp waits for the headers of a request for as long as the other side likes. Here a connection is for one request,
 and is broken off when that is not answered in time, whatever it was at: headers, body or answer.
@@ -11,15 +11,20 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from carillon.controller.rates import Rates
-
 MOST_CONNECTIONS = 512
 MOST_OF_AN_ADDRESS = 64
 CONNECTION_SECONDS = 10.0
-CONNECTIONS_A_SECOND, CONNECTIONS_AT_ONCE = 200.0, 400
-"""Of an address: behind an ingress, or one for all pods of a node, it is many tasks'."""
 LONGEST_LINE, MOST_HEADERS = 8190, 32
 _TOO_MANY = "too many connections; try again in a second\n"
+
+
+def turned_away(status: str) -> bytes:
+    """The whole answer to a connection that has no place here, whatever it was about to ask."""
+    head = f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
+    return f"{head}Content-Length: {len(_TOO_MANY)}\r\n\r\n{_TOO_MANY}".encode()
+
+
+ABUSED, FULL = turned_away("429 Too Many Requests"), turned_away("503 Service Unavailable")
 
 
 class BoundedServer(web.Server):
@@ -29,7 +34,6 @@ class BoundedServer(web.Server):
         handler: answers a request.
         most: connections at a time.
         most_of_an_address: of these, from one address.
-        rates: how often an address may connect.
         seconds: that a connection may last.
     """
 
@@ -39,7 +43,6 @@ class BoundedServer(web.Server):
         *,
         most: int = MOST_CONNECTIONS,
         most_of_an_address: int = MOST_OF_AN_ADDRESS,
-        rates: Rates | None = None,
         seconds: float = CONNECTION_SECONDS,
     ) -> None:
         super().__init__(
@@ -55,7 +58,6 @@ class BoundedServer(web.Server):
         )
         self._most = most
         self._most_of_an_address = most_of_an_address
-        self._rates = rates or Rates(per_second=CONNECTIONS_A_SECOND, burst=CONNECTIONS_AT_ONCE)
         self._seconds = seconds
         self._open: dict[RequestHandler, tuple[str, asyncio.TimerHandle]] = {}
         self._addresses: Counter[str] = Counter()
@@ -65,11 +67,9 @@ class BoundedServer(web.Server):
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
-        abused = self._addresses[address] >= self._most_of_an_address or not self._rates.allows(address)
+        abused = self._addresses[address] >= self._most_of_an_address
         if abused or len(self._open) >= self._most:
-            status = "429 Too Many Requests" if abused else "503 Service Unavailable"
-            head = f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
-            transport.write(f"{head}Content-Length: {len(_TOO_MANY)}\r\n\r\n{_TOO_MANY}".encode())
+            transport.write(ABUSED if abused else FULL)
             transport.close()
             return
         timer = asyncio.get_running_loop().call_later(self._seconds, transport.abort)

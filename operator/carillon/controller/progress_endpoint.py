@@ -15,6 +15,7 @@ from aiohttp import web
 
 from carillon.controller.callers import Callers, Refused
 from carillon.controller.connections import BoundedServer
+from carillon.controller.listener import Listener
 from carillon.controller.metrics import Metrics
 from carillon.controller.rates import Rates
 from carillon.controller.reporting import NotWritten, Reporting
@@ -40,6 +41,7 @@ class ProgressEndpoint:
         metrics: counts answers.
         ready: None once the stores are filled and current, else what is awaited.
         rates: how often a token may come.
+        address_rates: how often an address may connect.
         server: makes the server for a handler; with the bounds that hold.
     """
 
@@ -51,6 +53,7 @@ class ProgressEndpoint:
         metrics: Metrics,
         ready: Callable[[], str | None],
         rates: Rates | None = None,
+        address_rates: Rates | None = None,
         server: Callable[..., web.Server] = BoundedServer,
     ) -> None:
         self._callers = callers
@@ -58,8 +61,10 @@ class ProgressEndpoint:
         self._metrics = metrics
         self._ready = ready
         self._rates = rates or Rates(per_second=REPORTS_A_SECOND, burst=REPORTS_AT_ONCE)
+        self._address_rates = address_rates
         self._server = server
         self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self._told = ""
 
     async def start(self, address: str, port: int) -> None:
@@ -68,12 +73,16 @@ class ProgressEndpoint:
         Raises:
             OSError: the port is taken.
         """
-        self._runner = web.ServerRunner(self._server(self._answer), shutdown_timeout=1.0)
+        server = self._server(self._answer)
+        self._listener = Listener(server, rates=self._address_rates)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, address, port).start()
+        await self._listener.start(address, port)
 
     async def stop(self) -> None:
         """Stop listening, and write what still waits."""
+        if self._listener is not None:
+            await self._listener.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._reporting.close()

@@ -30,7 +30,9 @@ class Rates:
         self._monotonic = monotonic
         self._paid_until: OrderedDict[Hashable, float] = OrderedDict()
 
-    def __len__(self) -> int:
+    @property
+    def kept(self) -> int:
+        """How many keys something is kept of."""
         return len(self._paid_until)
 
     def allows(self, key: Hashable) -> bool:

@@ -38,10 +38,10 @@ IN_ITS_OWN_NAMESPACE = """
     scheduledjobs.carillon.dev          get list create patch delete administer
 """
 OF_THE_TASKS = """
-    scheduledjobs.carillon.dev          get list
-    jobruns.carillon.dev                get list
-    calendars.carillon.dev              get list
-    jobs.batch                          get list
+    scheduledjobs.carillon.dev          list
+    jobruns.carillon.dev                list
+    calendars.carillon.dev              list
+    jobs.batch                          list
 """
 
 
