@@ -18,8 +18,10 @@ def release(cluster: Cluster, namespace: str) -> Iterator[str]:
     """The chart's FlowSchema and priority level; their name."""
     name = f"flow-{uuid.uuid4().hex[:8]}"
     rendered = subprocess.run(
-        ["helm", "template", name, str(REPOSITORY / "charts" / "carillon"), "--namespace", namespace]
-        + ["--set", f"fullnameOverride={name}", "--show-only=templates/flowcontrol.yaml", "--kube-version=1.36.0"],
+        [
+            *("helm", "template", name, str(REPOSITORY / "charts" / "carillon"), "--namespace", namespace),
+            *("--set", f"fullnameOverride={name}", "--show-only=templates/flowcontrol.yaml", "--kube-version=1.36.0"),
+        ],
         env=cluster.environment,
         capture_output=True,
         text=True,

@@ -1,8 +1,8 @@
-"""Takes connections in, one after the other and with a pause between them, so that a flood of them costs a known share.
+"""Takes connections in, one after the other with a pause between them, so that a flood costs little.
 
 asyncio's own server takes in a hundred at a time and builds a transport for each before anyone is asked; with that, the
-flood of one pod takes the event loop from everything else in the process. Here all that wait beyond the pace wait in the
-kernel, which is where they cost nothing, and an address that comes too often is turned away before a byte is read.
+flood of one pod takes the event loop from everything else in the process. Here all that come beyond the pace wait in
+the kernel, where they cost nothing, and an address that comes too often is turned away before a byte is read.
 """
 
 import asyncio

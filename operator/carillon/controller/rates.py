@@ -1,7 +1,7 @@
 """How often somebody may come: so many a second, some more at once, for each of those that are told apart.
 
-Of a key nothing is kept once it could come as often as a new one; of the others, so many at most: a flood of keys takes no
-memory.
+Of a key nothing is kept once it could come as often as a new one; of the others, so many at most: a flood of keys
+takes no memory.
 """
 
 import time

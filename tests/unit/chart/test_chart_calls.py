@@ -1,7 +1,7 @@
 """The chart grants what the operator's code asks of the API server, no more and no less.
 
-Read off the source: all requests are made by the verbs of `kube.client.Client`, by the requests of `kube.tasks.Tasks`, and
-by kopf. The same on a real cluster, as the operator counts its own requests: tests/e2e/test_chart.py.
+Read off the source: all requests are made by the verbs of `kube.client.Client`, by the requests of `kube.tasks.Tasks`,
+and by kopf. The same on a real cluster, as the operator counts its own requests: tests/e2e/test_chart.py.
 """
 
 import ast
@@ -124,21 +124,24 @@ def test_the_operator_is_granted_what_it_asks_for(render: Render, asked: dict[st
     assert granted(render()) - ASKED_OF_NOBODY == wanted
 
 
+REVIEWS = "tokenreviews.authentication.k8s.io create"
+
+
 @pytest.mark.parametrize(
     ("values", "less"),
     [
         ({"lastWords": False}, {"pods/log get"}),
-        ({"progress": {"enabled": False}}, {"tokenreviews.authentication.k8s.io create", "jobruns/status.carillon.dev patch"}),
-        ({"progress": {"clusterRole": False}}, {"tokenreviews.authentication.k8s.io create"}),
+        ({"progress": {"enabled": False}}, {REVIEWS, "jobruns/status.carillon.dev patch"}),
+        ({"progress": {"clusterRole": False}}, {REVIEWS}),
     ],
-)  # fmt: skip
+)
 def test_what_is_switched_off_is_not_granted(render: Render, values: dict[str, object], less: set[str]) -> None:
     assert granted(render(**values)) == granted(render()) - less
 
 
 def test_a_source_is_listed_and_watched_and_so_is_what_the_chart_grants_for_it(render: Render) -> None:
     more = render(eventSources=[{"version": "v1", "resource": "configmaps"}])
-    calls = [node for node in ast.walk(ast.parse(source("operator/carillon/controller/event_watch.py").read_text()))]
+    calls = ast.walk(ast.parse(source("operator/carillon/controller/event_watch.py").read_text()))
     methods = {
         node.func.attr
         for node in calls
