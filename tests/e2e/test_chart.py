@@ -202,7 +202,8 @@ def do_everything(api: Api, namespace: str) -> None:
     """Have the operator make each kind of request that it makes."""
     api.create("calendars", namespace, calendar("holidays", dates=["2030-01-01"]))
     api.until("calendars", namespace, "holidays", lambda it: it.get("status"), "its status")
-    api.create("scheduledjobs", namespace, scheduled_job("reports", f"{REPORT}; exit 3", history={"failed": 1}))
+    twice = {"concurrency": {"policy": "Allow"}, "history": {"failed": 1}}
+    api.create("scheduledjobs", namespace, scheduled_job("reports", f"{REPORT}; exit 3", **twice))
     api.create("scheduledjobs", namespace, scheduled_job("sleeps", "sleep 600"))
     yearly = [{"name": "year", "cron": "0 0 1 1 *"}]
     api.create("scheduledjobs", namespace, scheduled_job("native", triggers=yearly, backend="CronJob", suspend=True))
