@@ -3,6 +3,7 @@
 And the other jobs go on.
 """
 
+import json
 import time
 from typing import Any
 
@@ -110,3 +111,44 @@ def test_what_apply_refuses(api: Api, namespace: str, body: dict[str, Any], word
     refused = api.cluster.kubectl(*command, input=yaml.safe_dump(body), check=False)
     assert refused.returncode != 0
     assert [word for word in words if word not in refused.stderr] == [], refused.stderr
+
+
+HOSTILE = ["../../../api/v1/secrets", "a,carillon.dev/class=System", "a b", "a\nb", "'; drop", "%2e%2e%2f", "{{ .x }}"]
+"""Names that are none: a path, a selector, lines, quotes, escapes."""
+
+
+@together
+def test_names_that_try_to_be_more_name_nothing(api: Api, namespace: str) -> None:
+    """A run may say any of them; it is answered in its own record, and touches no other object."""
+    api.create("scheduledjobs", namespace, scheduled_job("good"))
+    runs = []
+    for number, name in enumerate(HOSTILE):
+        body = {
+            "apiVersion": "carillon.dev/v1alpha1",
+            "kind": "JobRun",
+            "metadata": {"name": f"hostile-{number}"},
+            "spec": {"scheduledJob": name},
+        }
+        runs.append(api.create("jobruns", namespace, body)["metadata"]["name"])
+    for run in runs:
+        status = api.until_finished(namespace, run)
+        assert (status["phase"], status["reason"]) == ("Skipped", "NotFound")
+    assert api.select("jobs", namespace) == []
+    assert api.until_finished(namespace, api.run_now(namespace, "good"))["phase"] == "Succeeded"
+
+
+@together
+def test_a_definition_of_a_mebibyte_runs_and_delays_nobody(api: Api, namespace: str) -> None:
+    """As large as the API server takes; what is recorded of its runs is as small as ever."""
+    api.create("scheduledjobs", namespace, scheduled_job("small", triggers=every(2)))
+    body = scheduled_job("huge")
+    (container,) = body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    container["env"] = [{"name": f"BIG_{number}", "value": "x" * 65_000} for number in range(16)]
+    assert len(json.dumps(body)) > 1_000_000
+    api.create("scheduledjobs", namespace, body)
+    api.until_ready(namespace, "huge")
+    run = api.run_now(namespace, "huge")
+    assert api.until_finished(namespace, run, seconds=60)["phase"] == "Succeeded"
+    assert len(json.dumps(api.get("jobruns", namespace, run))) < 10_000
+    found = api.until("scheduledjobs", namespace, "small", lambda it: it["status"].get("lastSuccessfulTime"), "a run")
+    assert condition(found, "OnTime") != "False"
