@@ -1,0 +1,28 @@
+"""Every fault, in the order in which `make chaos` lets them happen."""
+
+from tests.chaos import network, processes
+from tests.chaos.run import Fault
+
+FAULTS = (
+    Fault("leader killed (kill -9)", processes.leader_killed),
+    Fault("leader stopped, wakes after its lease", processes.leader_stopped),
+    Fault("leader stopped for less than its lease", processes.leader_paused),
+    Fault("standby killed", processes.standby_killed),
+    Fault("standby stopped, wakes, takes over", processes.standby_stopped),
+    Fault("both killed", processes.all_killed),
+    Fault("both stopped past the lease", processes.all_stopped),
+    Fault("leader asked to stop (SIGTERM)", processes.graceful_stop),
+    Fault("lease deleted", processes.lease_deleted),
+    Fault("lease given to nobody", processes.lease_given_away),
+    Fault("two leaders at once, by two leases", processes.two_leaders),
+    Fault("leader cut off from the API server", network.leader_cut_off),
+    Fault("API server slow: 2 s a call", network.weather(delay_seconds=2.0), quiet_seconds=90),
+    Fault("429 with Retry-After, every third", network.weather(refused=0.33, refusals=(429,), retry_after_seconds=1)),
+    Fault("500 and 503, every third", network.weather(refused=0.33)),
+    Fault("answers reset in their middle, every fourth", network.weather(cut=0.25)),
+    Fault("answers lost after the commit, every fourth", network.weather(lost=0.25)),
+    Fault("watches closed", network.watches_closed),
+    Fault("watches silent (half-open)", network.watches_silent, quiet_seconds=150, seconds=20),
+    Fault("410 Gone, with deletes in between", network.watches_expired, seconds=10),
+    Fault("bookmarks out of order", network.late_bookmarks),
+)
