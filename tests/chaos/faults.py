@@ -1,6 +1,8 @@
 """Every fault, in the order in which `make chaos` lets them happen."""
 
-from tests.chaos import network, processes
+import signal
+
+from tests.chaos import credentials, network, objects, processes, server
 from tests.chaos.run import Fault
 
 FAULTS = (
@@ -25,4 +27,19 @@ FAULTS = (
     Fault("watches silent (half-open)", network.watches_silent, quiet_seconds=150, seconds=20),
     Fault("410 Gone, with deletes in between", network.watches_expired, seconds=10),
     Fault("bookmarks out of order", network.late_bookmarks),
+    Fault("API server asked to stop", server.ended(server.API_SERVER, signal.SIGTERM)),
+    Fault("API server killed", server.ended(server.API_SERVER, signal.SIGKILL)),
+    Fault("etcd killed", server.ended("etcd", signal.SIGKILL)),
+    Fault("CRDs missing when operators start", server.discovery_without_our_kinds),
+    Fault("CRDs updated", server.definitions_updated),
+    Fault("token rotated", credentials.token_rotated),
+    Fault("client certificate renewed", credentials.client_certificate_renewed),
+    Fault("serving certificate and authority renewed", credentials.authority_renewed),
+    Fault("objects deleted at every point", objects.deleted_anywhere),
+    Fault("finalizers of others", objects.finalizers_of_others),
+    Fault("namespace deleted in the middle", objects.namespace_deleted, seconds=10),
+    Fault("quota on Jobs exhausted, then freed", objects.quota("jobs.batch"), quiet_seconds=90),
+    Fault("quota on runs exhausted, then freed", objects.quota("jobruns.carillon.dev"), quiet_seconds=90),
+    Fault("definitions edited between due time and Job", objects.edited_in_between),
+    Fault("archive away (silent)", objects.archive_away),
 )

@@ -16,7 +16,7 @@ FINISHER = "chaos.carillon.dev/finisher"
 """Whose Jobs these are: the Job controller leaves them alone."""
 SECONDS_ANNOTATION = "chaos.carillon.dev/seconds"
 """On Jobs: how long they take."""
-KEEP = {"succeeded": 100, "failed": 100}
+KEEP = {"succeeded": 20, "failed": 20}
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class Member:
 
 def fleet(*, pods: bool) -> list[Member]:
     """All policies, both kinds of periodic trigger, Jobs that are short and Jobs that meet the next due time."""
-    members = [Member(f"allow-{number}", Ticks(period)) for number, period in enumerate((2, 3, 3, 4, 4, 5, 5, 5))]
-    members += [Member(f"cron-{number}", Ticks(period), cron=True) for number, period in enumerate((3, 4, 5))]
-    members += [Member("forbid", Ticks(3), "Forbid"), Member("forbid-long", Ticks(2), "Forbid", seconds=5)]
-    members += [Member("queue", Ticks(4), "Queue", seconds=1), Member("replace", Ticks(4), "Replace", seconds=6)]
+    members = [Member(f"allow-{number}", Ticks(period)) for number, period in enumerate((2, 3, 4, 5, 5))]
+    members += [Member(f"cron-{number}", Ticks(period), cron=True) for number, period in enumerate((4, 5))]
+    members += [Member("forbid", Ticks(4), "Forbid"), Member("forbid-long", Ticks(3), "Forbid", seconds=5)]
+    members += [Member("queue", Ticks(5), "Queue", seconds=1), Member("replace", Ticks(5), "Replace", seconds=7)]
     if pods:
         members += [Member(f"pods-{number}", Ticks(period), pods=True) for number, period in enumerate((10, 15))]
     return members

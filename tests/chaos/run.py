@@ -15,7 +15,7 @@ from tests.chaos.world import World, world
 QUIET_SECONDS = 45.0
 HAND_OVER_SECONDS = 1.0
 TAKE_OVER_SECONDS = 5.0
-HEADINGS = "due", "runs", "skips", "lost", "doubled", "orphans", "strays", "latest", "take-over"
+HEADINGS = "due", "runs", "skips", "lost", "doubled", "orphans", "strays", "latest", "take-over", "held up"
 NAME_WIDTH = 44
 
 
@@ -40,6 +40,7 @@ class Row:
     orphans: list[str]
     strays: list[str]
     latest: float
+    held_up: float
     take_overs: list[float]
     hand_overs: list[float]
     errors: list[str] = field(default_factory=list)
@@ -57,7 +58,7 @@ class Row:
         account, taken = self.account, [*self.take_overs, *self.hand_overs]
         figures = [account.due, account.runs, account.skips, len(account.lost), len(account.doubled)]
         figures += [len(self.orphans), len(self.strays)]
-        shown = [str(figure) for figure in figures] + [f"{self.latest:.1f} s", f"{max(taken):.2f} s" if taken else ""]
+        shown = [str(figure) for figure in figures] + [f"{self.latest:.1f} s", f"{max(taken):.2f} s" if taken else "", f"{self.held_up:.1f} s"]
         return _line(self.fault, shown) + (" " if not self.problems else "  <- not as it should be")
 
 
@@ -111,7 +112,7 @@ async def run(
             )
         )
         if total.lost or total.doubled:
-            rows.append(Row("all of it, once more", total, [], [], 0.0, [], []))
+            rows.append(Row("all of it, once more", total, [], [], 0.0, 0.0, [], []))
     return rows
 
 
@@ -120,6 +121,7 @@ async def _meet(here: World, fault: Fault, seconds: float, after: float) -> tupl
     log, seen = here.replicas.log.stat().st_size, len(here.replicas.entries)
     began = time.monotonic()
     here.take_overs, here.hand_overs, here.several_leaders = [], [], False
+    here.held_up = 0.0
     failed = []
     try:
         await fault.inject(here, seconds)
@@ -140,6 +142,7 @@ async def _meet(here: World, fault: Fault, seconds: float, after: float) -> tupl
         orphans=here.orphans(),
         strays=[f"{e.operator} wrote, and did not lead: {e.method} {e.path}" for e in astray],
         latest=here.lateness(after, through),
+        held_up=here.held_up,
         take_overs=here.take_overs,
         hand_overs=here.hand_overs,
         errors=here.replicas.errors(log),

@@ -18,7 +18,7 @@ from carillon.kube.errors import ApiError
 from carillon.kube.resources import JOB_RUNS, JOBS, LEASES, NAMESPACES, SCHEDULED_JOBS, Resource
 from tests.chaos.accounts import Account, Run, SkipLine, settle
 from tests.chaos.finisher import Finisher
-from tests.chaos.fleet import NAMESPACE, Member, seconds
+from tests.chaos.fleet import NAMESPACE, Member, Ticks, seconds
 from tests.chaos.replicas import LEASE, LEASE_NAMESPACE, Replica, Replicas
 from tests.chaos.services import Services
 from tests.chaos.witness import Seen, Witness, repeated
@@ -47,6 +47,8 @@ class World:
     """The same, where the leader had been asked to stop."""
     touched: set[str] = field(default_factory=set)
     """UIDs of runs and Jobs that somebody else than the operator has deleted."""
+    held_up: float = 0.0
+    """The longest that this process, with its proxies, was busy or without a processor in the fault that is on."""
     several_leaders: bool = False
     """Whether the fault that is on makes two operators lead at once, so that both may write."""
 
@@ -65,13 +67,47 @@ class World:
         self.touched.add(seen.uid)
         await self.ask(lambda: self.client.delete(resource, seen.namespace, seen.name, uid=seen.uid))
 
+    async def edit(self, member: Member, body: dict[str, Any]) -> None:
+        """Patch a definition."""
+        await self.ask(lambda: self.client.merge_patch(SCHEDULED_JOBS, member.namespace, member.name, body))
+
     async def namespace(self, name: str) -> None:
         """Have a namespace."""
+        await self.create_anyway(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    async def create_anyway(self, resource: Resource, namespace: str | None, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object, or take the one that is there."""
         try:
-            await self.ask(lambda: self.client.create(NAMESPACES, None, {"metadata": {"name": name}}))
+            made = await self.ask(lambda: self.client.create(resource, namespace, body))
         except ApiError as error:
             if not error.already_exists:
                 raise
+            made = await self.ask(lambda: self.client.get(resource, namespace, body["metadata"]["name"]))
+        return dict(made)
+
+    async def there(self, resource: Resource, namespace: str | None, name: str) -> bool:
+        """Whether the API server has the object."""
+        try:
+            await self.ask(lambda: self.client.get(resource, namespace, name))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return False
+        return True
+
+    async def probe(self) -> None:
+        """See a new definition taken up and run, by watches and writes of now.
+
+        Raises:
+            TimeoutError: it has not run once in 30 s.
+        """
+        member = Member(f"probe-{len(self.members)}", Ticks(2))
+        uid, deadline = await self.add(member), time.monotonic() + 30
+        while not any(run.owner == uid and run.ended for run in self.witness.runs.values()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{member.name} was created 30 s ago, and has not run")
+            await asyncio.sleep(0.1)
+        await self.remove(SCHEDULED_JOBS, self.find(member.name))
 
     async def ask(self, request: Any) -> Any:
         """Send a request of the tests' own, as often as it takes."""
@@ -125,6 +161,13 @@ class World:
     async def lease(self) -> dict[str, Any]:
         """The Lease, as it is."""
         return dict(await self.ask(lambda: self.client.get(LEASES, LEASE_NAMESPACE, LEASE)))
+
+    async def watch_oneself(self) -> None:
+        """Note how late the tests themselves are, until cancelled: what they hold up is no operator's fault."""
+        while True:
+            asleep = time.monotonic()
+            await asyncio.sleep(0.05)
+            self.held_up = max(self.held_up, time.monotonic() - asleep - 0.05)
 
     # Accounts -----------------------------------------------------------------------------------------------------
 
@@ -228,12 +271,12 @@ async def world(kubeconfig: Path, members: list[Member], *, seed: int) -> AsyncI
     witness, finisher = Witness(client), Finisher(client)
     witness.on_job.append(finisher.note)
     made = World(kubeconfig, client, witness, finisher, replicas, Services(kubeconfig), random.Random(seed))
-    following = None
+    tasks: list[asyncio.Task[None]] = []
     try:
         for name in (NAMESPACE, LEASE_NAMESPACE):
             await made.namespace(name)
         await _clear(client, NAMESPACE)
-        following = asyncio.create_task(witness.follow())
+        tasks += [asyncio.create_task(witness.follow()), asyncio.create_task(made.watch_oneself())]
         await replicas.until_ready(await replicas.start())
         await made.heal()
         for member in members:
@@ -241,8 +284,8 @@ async def world(kubeconfig: Path, members: list[Member], *, seed: int) -> AsyncI
         yield made
     finally:
         await replicas.end()
-        if following is not None:
-            following.cancel()
+        for task in tasks:
+            task.cancel()
         await finisher.stop()
         await _clear(client, NAMESPACE)
         await client.close()
