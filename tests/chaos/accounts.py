@@ -1,6 +1,6 @@
 """Is every due time accounted for exactly once? Pure: from what the witness wrote down to the figures of a row."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,10 +72,10 @@ def settle(
             count as due where something has become of them.
     """
     by_due: Mapping[int, list[Run]] = _by_due(runs)
-    skipped = _skipped(ticks, by_due, skips)
+    told = list(skips)
     account = Account()
     for due in ticks.between(after, through):
-        found, lines = by_due.get(due, []), skipped[due]
+        found, lines = by_due.get(due, []), _skipped(ticks, by_due, told, due)
         if not found and not lines:
             if certain_through is None or due <= certain_through:
                 account.due += 1
@@ -103,10 +103,7 @@ def _by_due(runs: Iterable[Run]) -> dict[int, list[Run]]:
     return found
 
 
-def _skipped(ticks: Ticks, runs: Mapping[int, list[Run]], skips: Iterable[SkipLine]) -> "Counter[int]":
-    """How often each due time is told as skipped. A line may go around due times that have a run."""
-    told: Counter[int] = Counter()
-    for line in skips:
-        inside = list(ticks.between(line.start - 1, line.end))
-        told.update(inside if len(inside) == line.count else [due for due in inside if due not in runs])
-    return told
+def _skipped(ticks: Ticks, runs: Mapping[int, list[Run]], skips: Iterable[SkipLine], due: int) -> int:
+    """How often a due time is told as skipped. A line may go around due times that have a run."""
+    covering = [line for line in skips if line.start <= due <= line.end]
+    return sum(line.count == ticks.count(line.start, line.end) or due not in runs for line in covering)

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.chaos import credentials, network, objects, processes, server
+from tests.chaos import clock, credentials, network, objects, processes, server
 from tests.chaos.run import Fault
 
 FAULTS = (
@@ -42,4 +42,10 @@ FAULTS = (
     Fault("quota on runs exhausted, then freed", objects.quota("jobruns.carillon.dev"), quiet_seconds=90),
     Fault("definitions edited between due time and Job", objects.edited_in_between),
     Fault("archive away (silent)", objects.archive_away),
+    # Last: what is handled ahead of time is handled, and most of the fleet then waits for its time to come.
+    Fault("clock an hour back, and right again", clock.stepped(-clock.HOUR)),
+    Fault("clock two days back, and right again", clock.stepped(-2 * clock.DAY)),
+    Fault("clock an hour ahead, and right again", clock.stepped(clock.HOUR)),
+    Fault("clock two days ahead, and right again", clock.stepped(2 * clock.DAY)),
+    Fault("thirty days without an operator", clock.thirty_days_away),
 )

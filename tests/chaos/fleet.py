@@ -30,6 +30,10 @@ class Ticks:
         first = int(after // self.period + 1) * self.period
         return iter(range(first, int(through) + 1, self.period))
 
+    def count(self, first: int, last: int) -> int:
+        """How many there are from the one to the other, both included."""
+        return last // self.period - (first - 1) // self.period
+
 
 @dataclass(frozen=True)
 class Member:

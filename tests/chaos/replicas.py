@@ -52,6 +52,8 @@ class Replicas:
         self.all: list[Replica] = []
         self.arguments: tuple[str, ...] = ()
         """More settings, for those that are started from now on."""
+        self.module = "carillon"
+        """What they are started from."""
         self._upstream = upstream
         self._contexts = (credentials, anonymous)
 
@@ -81,7 +83,7 @@ class Replicas:
         """One that runs, and does not lead."""
         return next(replica for replica in self.running if replica is not self.leader)
 
-    async def start(self, *arguments: str, lease: str = LEASE, module: str = "carillon", user: Any = None) -> Replica:
+    async def start(self, *arguments: str, lease: str = LEASE, user: Any = None) -> Replica:
         """Start one more; `user` is its entry in the kubeconfig, where the proxy's credentials are not to be used."""
         identity = f"operator-{len(self.all) + 1}"
         proxy = Proxy(identity, self._upstream, *self._contexts, seed=len(self.all))
@@ -89,7 +91,7 @@ class Replicas:
         kubeconfig = self.directory / f"{identity}.kubeconfig"
         write_kubeconfig(kubeconfig, proxy.port, self.authority, user or {})
         port = free_port()
-        command = [sys.executable, "-m", module, "operator", "--identity", identity, "--log-format", "json"]
+        command = [sys.executable, "-m", self.module, "operator", "--identity", identity, "--log-format", "json"]
         command += ["--kubeconfig", str(kubeconfig), "--probe-port", str(port), "--probe-address", "127.0.0.1"]
         command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", lease, *self.arguments, *arguments]
         environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"}

@@ -238,6 +238,8 @@ class World:
                 certain_through=None if definition.gone is None else _deletion(definition) - DELETED_IN_TIME_SECONDS,
             )
             total.add(account)
+        times = Counter((run.owner, run.due) for run in self.witness.runs.values() if run.due is not None)
+        total.doubled += [f"{n} runs at {due}, of UID {uid}" for (uid, due), n in times.items() if n > 1]
         total.doubled += [f"{n} Jobs for one run, UID {uid}" for uid, n in jobs.items() if uid and n > 1]
         return total
 
