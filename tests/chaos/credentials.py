@@ -31,8 +31,7 @@ async def token_rotated(world: World, seconds: float) -> None:
     await asyncio.sleep(seconds / 3)
     for replica in replicas:
         write_kubeconfig(replica.kubeconfig, replica.proxy.port, world.replicas.authority, {"token": tokens[1]})
-    bound = await world.ask(lambda: world.client.get(SECRETS, LEASE_NAMESPACE, "chaos-0"))
-    await world.ask(lambda: world.client.delete(SECRETS, LEASE_NAMESPACE, "chaos-0", uid=bound["metadata"]["uid"]))
+    await world.remove_named(SECRETS, LEASE_NAMESPACE, "chaos-0")
     await asyncio.sleep(max(2 * seconds / 3, 20))  # the API server remembers a token for 10 s
     await _until_working(world)
 

@@ -27,9 +27,9 @@ FAULTS = (
     Fault("watches silent (half-open)", network.watches_silent, quiet_seconds=150, seconds=20),
     Fault("410 Gone, with deletes in between", network.watches_expired, seconds=10),
     Fault("bookmarks out of order", network.late_bookmarks),
-    Fault("API server asked to stop", server.ended(server.API_SERVER, signal.SIGTERM)),
-    Fault("API server killed", server.ended(server.API_SERVER, signal.SIGKILL)),
-    Fault("etcd killed", server.ended("etcd", signal.SIGKILL)),
+    Fault("API server asked to stop", server.ended(server.API_SERVER, signal.SIGTERM), of_the_server=True),
+    Fault("API server killed", server.ended(server.API_SERVER, signal.SIGKILL), of_the_server=True),
+    Fault("etcd killed", server.ended("etcd", signal.SIGKILL), of_the_server=True),
     Fault("CRDs missing when operators start", server.discovery_without_our_kinds),
     Fault("CRDs updated", server.definitions_updated),
     Fault("token rotated", credentials.token_rotated),
@@ -49,3 +49,17 @@ FAULTS = (
     Fault("clock two days ahead, and right again", clock.stepped(2 * clock.DAY)),
     Fault("thirty days without an operator", clock.thirty_days_away),
 )
+
+_SHORT = (
+    "leader killed",
+    "leader stopped, wakes",
+    "both killed",
+    "leader asked",
+    "two leaders",
+    "500 and 503",
+    "answers lost",
+    "410 Gone",
+    "API server killed",
+)
+SHORT = tuple(fault for fault in FAULTS if fault.name.startswith(_SHORT))
+"""Those of the test: a minute or so."""

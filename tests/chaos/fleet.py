@@ -94,6 +94,13 @@ def fleet(*, pods: bool) -> list[Member]:
     return members
 
 
+def small_fleet() -> list[Member]:
+    """Few of them, whose Jobs end soon: for a test that has no time."""
+    members = [Member("allow-2", Ticks(2)), Member("allow-3", Ticks(3)), Member("cron", Ticks(4), cron=True)]
+    members += [Member("forbid", Ticks(2), "Forbid", seconds=2.5), Member("queue", Ticks(4), "Queue", seconds=1)]
+    return members
+
+
 def seconds(text: str) -> int:
     """An instant as Kubernetes writes it, in seconds since the epoch."""
     return int(datetime.fromisoformat(text).timestamp())

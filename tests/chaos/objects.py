@@ -86,9 +86,8 @@ async def namespace_deleted(world: World, seconds: float) -> None:
         for member in members:
             await world.add(member)
         await asyncio.sleep(5)
-        found = await world.ask(lambda: world.client.get(NAMESPACES, None, name))
-        await world.ask(lambda: world.client.delete(NAMESPACES, None, name, uid=found["metadata"]["uid"]))
-        while await world.there(NAMESPACES, None, name):
+        await world.remove_named(NAMESPACES, None, name)
+        while await world.there(NAMESPACES, None, name):  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0.3)
         if time.monotonic() > deadline - 8:
             return
@@ -107,9 +106,9 @@ async def _quota(resource: str, world: World, seconds: float) -> None:
     await asyncio.sleep(3)
     spec = {"hard": {f"count/{resource}": "0"}}
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": spec}
-    made = await world.create_anyway(QUOTAS, name, body)
+    await world.create_anyway(QUOTAS, name, body)
     await asyncio.sleep(seconds)
-    await world.ask(lambda: world.client.delete(QUOTAS, name, "none", uid=made["metadata"]["uid"]))
+    await world.remove_named(QUOTAS, name, "none")
     await asyncio.sleep(1)
 
 

@@ -112,19 +112,18 @@ async def lease_deleted(world: World, seconds: float) -> None:
     """Somebody deletes the Lease under its holder."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        lease = await world.lease()
         since = time.monotonic()
-        await world.ask(lambda: world.client.delete(LEASES, LEASE_NAMESPACE, LEASE, uid=lease["metadata"]["uid"]))
+        await world.remove_named(LEASES, LEASE_NAMESPACE, LEASE)
         await world.replicas.next_leader(since)
         await asyncio.sleep(world.random.uniform(1, 3))
 
 
 async def lease_given_away(world: World, seconds: float) -> None:
     """Somebody writes another holder into the Lease: a process that does not exist."""
+    body = {"spec": {"holderIdentity": "nobody"}}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         since = time.monotonic()
-        body = {"spec": {"holderIdentity": "nobody"}}
         await world.ask(lambda: world.client.merge_patch(LEASES, LEASE_NAMESPACE, LEASE, body))
         await world.replicas.next_leader(since)
         await asyncio.sleep(world.random.uniform(1, 3))

@@ -110,7 +110,9 @@ class Proxy:
             for context in self._contexts
         )
         # Cancelled when the operator goes away: a watch must not live on upstream.
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None, handler_cancellation=True), shutdown_timeout=0.1)
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None, handler_cancellation=True), shutdown_timeout=0.1
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=authority.serving(), reuse_address=True)
         await site.start()

@@ -15,6 +15,7 @@ import yaml
 
 from tests.chaos.certificates import Authority, Certificate
 from tests.chaos.proxy import Entry, Proxy, Taken
+from tests.chaos.witness import until
 from tests.e2e.operators import OperatorProcess, free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -96,7 +97,7 @@ class Replicas:
         command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", lease, *self.arguments, *arguments]
         environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"}
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY)  # noqa: ASYNC220
         replica = Replica(OperatorProcess(identity, port, process, 0), proxy, kubeconfig)
         self.all.append(replica)
         return replica
@@ -111,13 +112,14 @@ class Replicas:
 
     async def next_leader(self, since: float, *, seconds: float = 30) -> Taken:
         """Wait for somebody to take the lease after `since`, of `time.monotonic`."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            taken = next((each for each in self.taken if each.at > since), None)
-            if taken is not None:
-                return taken
-            await asyncio.sleep(0.02)
-        raise TimeoutError(f"nobody has taken the lease for {seconds:.0f} s; see {self.log}")
+
+        def taken() -> Taken | None:
+            return next((each for each in self.taken if each.at > since), None)
+
+        await until(lambda: taken() is not None, f"somebody to take the lease; see {self.log}", seconds=seconds)
+        found = taken()
+        assert found is not None
+        return found
 
     async def stop(self, replica: Replica) -> int:
         """Stop it with grace; its exit code."""

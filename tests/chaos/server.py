@@ -51,7 +51,7 @@ async def discovery_without_our_kinds(world: World, seconds: float) -> None:
 
 
 async def definitions_updated(world: World, seconds: float) -> None:
-    """The CustomResourceDefinitions are changed, as by an upgrade: the API server begins their storage and watches anew."""
+    """The CustomResourceDefinitions are changed, as by an upgrade: the API server begins their watches anew."""
     deadline, number = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         number += 1

@@ -1,4 +1,4 @@
-"""`carillon` with a wall clock that the tests set: it is as many seconds off as the file says that CHAOS_CLOCK names."""
+"""`carillon` with a wall clock that the tests set: so many seconds off as the file says that CHAOS_CLOCK names."""
 
 import os
 from datetime import UTC, datetime, timedelta

@@ -31,9 +31,7 @@ ALL = [a_run(due) for due in DUE]
         pytest.param([*ALL[1:], a_run(100, jobs=0, phase="", deleted=True)], [], (5, 5, 0), 0, 0, id="a deleted run"),
     ],
 )
-def test_settle(
-    runs: list[Run], skips: list[SkipLine], counted: tuple[int, int, int], lost: int, doubled: int
-) -> None:
+def test_settle(runs: list[Run], skips: list[SkipLine], counted: tuple[int, int, int], lost: int, doubled: int) -> None:
     account = settle("sweep", Ticks(5), runs, skips, after=99, through=123)
     assert (account.due, account.runs, account.skips) == counted
     assert (len(account.lost), len(account.doubled)) == (lost, doubled)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -84,9 +83,7 @@ async def test_fine_weather_changes_nothing(operator: Operator, upstream: tuple[
     assert upstream[0].reached == [f"POST {JOBS}"]
 
 
-async def test_what_is_refused_reaches_nobody(
-    proxy: Proxy, operator: Operator, upstream: tuple[Upstream, str]
-) -> None:
+async def test_what_is_refused_reaches_nobody(proxy: Proxy, operator: Operator, upstream: tuple[Upstream, str]) -> None:
     proxy.weather = Weather(refused=1.0, refusals=(429,), retry_after_seconds=7)
     async with operator.session.get(operator.url + JOBS) as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (429, "7")

@@ -178,3 +178,16 @@ async def repeated(request: Callable[[], Any], *, seconds: float = 60) -> Any:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the API server was not to be reached for {seconds:.0f} s")
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
+    """Wait for something that the witness, or a proxy, sees sooner or later.
+
+    Raises:
+        TimeoutError: it was not to be seen.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+        await asyncio.sleep(0.02)

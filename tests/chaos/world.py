@@ -15,13 +15,13 @@ from typing import Any
 from carillon.api import keys
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
-from carillon.kube.resources import JOB_RUNS, JOBS, LEASES, NAMESPACES, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import JOB_RUNS, JOBS, NAMESPACES, SCHEDULED_JOBS, Resource
 from tests.chaos.accounts import Account, Run, SkipLine, settle
 from tests.chaos.finisher import Finisher
 from tests.chaos.fleet import NAMESPACE, Member, Ticks, seconds
-from tests.chaos.replicas import LEASE, LEASE_NAMESPACE, Replica, Replicas
+from tests.chaos.replicas import LEASE_NAMESPACE, Replica, Replicas
 from tests.chaos.services import Services
-from tests.chaos.witness import Seen, Witness, repeated
+from tests.chaos.witness import Seen, Witness, repeated, until
 
 ATTEMPT_OF_ALL = "1"
 DELETED_IN_TIME_SECONDS = 10
@@ -58,9 +58,9 @@ class World:
         """Create a definition of the fleet; its UID."""
         self.members[member.namespace, member.name] = member
         made = await self.ask(lambda: self.client.create(SCHEDULED_JOBS, member.namespace, member.manifest(**spec)))
-        while made["metadata"]["uid"] not in self.witness.definitions:
-            await asyncio.sleep(0.02)
-        return str(made["metadata"]["uid"])
+        uid = str(made["metadata"]["uid"])
+        await until(lambda: uid in self.witness.definitions, f"the witness to see {member.name}")
+        return uid
 
     async def remove(self, resource: Resource, seen: Seen) -> None:
         """Delete an object, as a person does."""
@@ -73,7 +73,9 @@ class World:
 
     async def namespace(self, name: str) -> None:
         """Have a namespace."""
-        await self.create_anyway(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        await self.create_anyway(
+            NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        )
 
     async def create_anyway(self, resource: Resource, namespace: str | None, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object, or take the one that is there."""
@@ -84,6 +86,15 @@ class World:
                 raise
             made = await self.ask(lambda: self.client.get(resource, namespace, body["metadata"]["name"]))
         return dict(made)
+
+    async def remove_named(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete the object that has the name now."""
+
+        async def remove() -> None:
+            found = await self.client.get(resource, namespace, name)
+            await self.client.delete(resource, namespace, name, uid=found["metadata"]["uid"])
+
+        await self.ask(remove)
 
     async def there(self, resource: Resource, namespace: str | None, name: str) -> bool:
         """Whether the API server has the object."""
@@ -102,11 +113,9 @@ class World:
             TimeoutError: it has not run once in 30 s.
         """
         member = Member(f"probe-{len(self.members)}", Ticks(2))
-        uid, deadline = await self.add(member), time.monotonic() + 30
-        while not any(run.owner == uid and run.ended for run in self.witness.runs.values()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{member.name} was created 30 s ago, and has not run")
-            await asyncio.sleep(0.1)
+        uid = await self.add(member)
+        runs = self.witness.runs
+        await until(lambda: any(r.owner == uid and r.ended for r in runs.values()), f"{member.name} to have run")
         await self.remove(SCHEDULED_JOBS, self.find(member.name))
 
     async def ask(self, request: Any) -> Any:
@@ -123,8 +132,7 @@ class World:
 
     async def until_gone(self, member: Member) -> None:
         """Wait until it is not."""
-        while self.present(member):
-            await asyncio.sleep(0.05)
+        await until(lambda: not self.present(member), f"{member.name} to be gone")
 
     def definitions(self) -> list[Seen]:
         """The fleet's, that are there."""
@@ -157,10 +165,6 @@ class World:
             await self.replicas.until_ready(await self.replicas.start())
         while not self.replicas.taken or not self.replicas.leader.running:
             await self.replicas.next_leader(time.monotonic())
-
-    async def lease(self) -> dict[str, Any]:
-        """The Lease, as it is."""
-        return dict(await self.ask(lambda: self.client.get(LEASES, LEASE_NAMESPACE, LEASE)))
 
     async def watch_oneself(self) -> None:
         """Note how late the tests themselves are, until cancelled: what they hold up is no operator's fault."""

@@ -56,7 +56,8 @@ def test_a_step_loses_and_doubles_nothing(steps: tuple[timedelta, ...], name: st
             sim.restart()
         sim.advance(400)
     handled = sim.handled_through()
-    sim.until(max(sim.ledger.latest, sim.now) + timedelta(minutes=20))  # past what the clock had shown before it was set back
+    # Past what the clock had shown before it was set back.
+    sim.until(max(sim.ledger.latest, sim.now) + timedelta(minutes=20))
     sim.settle()
     assert sim.handled_through() > handled, "it goes on"
     assert sim.verify() == []
