@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.harness import control_plane
 from tests.chaos.faults import FAULTS
-from tests.chaos.fleet import fleet
+from tests.chaos.fleet import fleet, small_fleet
 from tests.chaos.run import run
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", default="", help="faults whose name contains this")
     parser.add_argument("--kubeconfig", default="", help="of a cluster of hack/cluster with our resources in it")
+    parser.add_argument("--small", action="store_true", help="with few definitions, for a machine that is busy")
     arguments = parser.parse_args()
     faults = [fault for fault in FAULTS if any(part in fault.name for part in arguments.only.split(","))]
     print(f"{len(faults)} faults, {arguments.seconds:.0f} s of them; seed {arguments.seed}", flush=True)
@@ -39,7 +40,7 @@ def main() -> None:
             run(
                 kubeconfig,
                 faults,
-                fleet(pods=True),
+                small_fleet() if arguments.small else fleet(),
                 seconds=arguments.seconds / len(FAULTS),
                 seed=arguments.seed,
                 say=lambda line: print(line, flush=True),

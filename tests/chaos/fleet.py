@@ -83,15 +83,13 @@ class Member:
         return template
 
 
-def fleet(*, pods: bool) -> list[Member]:
+def fleet() -> list[Member]:
     """All policies, both kinds of periodic trigger, Jobs that are short and Jobs that meet the next due time."""
     members = [Member(f"allow-{number}", Ticks(period)) for number, period in enumerate((2, 3, 4, 5, 5))]
     members += [Member(f"cron-{number}", Ticks(period), cron=True) for number, period in enumerate((4, 5))]
     members += [Member("forbid", Ticks(4), "Forbid"), Member("forbid-long", Ticks(3), "Forbid", seconds=5)]
     members += [Member("queue", Ticks(5), "Queue", seconds=1), Member("replace", Ticks(5), "Replace", seconds=7)]
-    if pods:
-        members += [Member(f"pods-{number}", Ticks(period), pods=True) for number, period in enumerate((10, 15))]
-    return members
+    return members + [Member(f"pods-{number}", Ticks(period), pods=True) for number, period in enumerate((10, 15))]
 
 
 def small_fleet() -> list[Member]:

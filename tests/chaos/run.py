@@ -12,7 +12,7 @@ from tests.chaos.fleet import Member
 from tests.chaos.proxy import strays
 from tests.chaos.world import World, world
 
-QUIET_SECONDS = 45.0
+QUIET_SECONDS = 120.0
 HEADINGS = "due", "runs", "skips", "lost", "doubled", "orphans", "strays", "latest", "take-over", "held up"
 NAME_WIDTH = 44
 

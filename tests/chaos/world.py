@@ -226,7 +226,8 @@ class World:
         runs: dict[str, list[Run]] = {}
         for run in self.witness.runs.values():
             if run.due is not None:
-                deleted = run.uid in self.touched
+                owner = self.witness.definitions.get(run.owner)
+                deleted = run.uid in self.touched or owner is None or owner.gone is not None
                 runs.setdefault(run.owner, []).append(Run(run.uid, run.due, jobs[run.uid], run.phase, deleted))
         total = Account()
         for definition in self._known():
