@@ -53,10 +53,7 @@ FAULTS = (
 _SHORT = (
     "leader killed",
     "leader stopped, wakes",
-    "both killed",
     "leader asked",
-    "two leaders",
-    "500 and 503",
     "answers lost",
     "410 Gone",
     "API server killed",

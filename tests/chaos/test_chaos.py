@@ -10,7 +10,7 @@ from tests.chaos.fleet import small_fleet
 from tests.chaos.run import Bounds, run
 from tests.conftest import CURRENT, Cluster
 
-SECONDS = 3.0
+SECONDS = 2.0
 SEED = 7
 BOUNDS = Bounds(hand_over_seconds=3.0, take_over_seconds=10.0)
 """Twice and more of what `make chaos` holds operators to: other tests use the machine, too."""
