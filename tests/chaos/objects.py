@@ -10,7 +10,7 @@ from carillon.kube.errors import ApiError
 from carillon.kube.resources import JOB_RUNS, JOBS, NAMESPACES, SCHEDULED_JOBS, Resource
 from tests.chaos.fleet import Member, Ticks
 from tests.chaos.network import Inject
-from tests.chaos.witness import Seen
+from tests.chaos.witness import Seen, until
 from tests.chaos.world import World
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
@@ -102,7 +102,7 @@ async def _quota(resource: str, world: World, seconds: float) -> None:
     name = "chaos-quota"
     await world.namespace(name)
     for number in range(2):
-        await world.add(Member(f"quota-{number}", Ticks(3), namespace=name))
+        await world.add(Member(f"quota-{resource.partition('.')[0]}-{number}", Ticks(3), namespace=name))
     await asyncio.sleep(3)
     spec = {"hard": {f"count/{resource}": "0"}}
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": spec}
@@ -117,6 +117,9 @@ async def edited_in_between(world: World, seconds: float) -> None:
     members = [Member(f"edited-{number}", Ticks(2)) for number in range(3)]
     for member in members:
         await world.add(member)
+    # What is edited before anyone has seen it counts from then on (design 3.1).
+    seen = world.witness.handled_through
+    await until(lambda: all(seen(world.find(member.name)) for member in members), "the definitions to be seen")
     deadline, number = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         due = int(time.time() // 2 + 1) * 2
