@@ -8,6 +8,7 @@ CLUSTER ?= default
 K8S_VERSION ?= v1.36.3
 TEST_CLUSTER ?= test
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 600
 export K8S_VERSION
 
 BIN := .venv/bin
@@ -55,6 +56,9 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit tests/archive
 
+chaos: $(READY) ## Every fault on a real cluster for CHAOS_SECONDS in all (600): a table of what became of each due time
+	@CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m tests.chaos
+
 fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
 	@mkdir -p build/fuzz/corpus
@@ -93,4 +97,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo

@@ -20,11 +20,10 @@ NAMESPACE = "bench"
 
 
 @contextmanager
-def control_plane(name: str = "bench") -> Iterator[str]:
-    """Bring up a cluster without a node, and end it afterwards; yields the path of its kubeconfig."""
-    up = subprocess.run(
-        [REPOSITORY / "hack/cluster/up", "--name", name, "--no-node"], stdout=subprocess.PIPE, text=True, check=True
-    )
+def control_plane(name: str = "bench", *, node: bool = False) -> Iterator[str]:
+    """Bring up a cluster, and end it afterwards; yields the path of its kubeconfig. Pods run only with a `node`."""
+    options = ["--name", name, *([] if node else ["--no-node"])]
+    up = subprocess.run([REPOSITORY / "hack/cluster/up", *options], stdout=subprocess.PIPE, text=True, check=True)
     found = re.search(r"^export KUBECONFIG=(\S+) PATH=([^:\s]+)", up.stdout, re.MULTILINE)
     if found is None:
         raise SystemExit(f"hack/cluster/up did not say where the cluster is:\n{up.stdout}")

@@ -271,7 +271,7 @@ class Operator:
     async def _watch_definitions(self) -> None:
         while not self._stop.is_set():
             try:
-                await watch_definitions(
+                renewed = await watch_definitions(
                     namespaces=self._settings.watch_namespaces,
                     identity=self._settings.identity,
                     configuration=lambda: self._client.configuration,
@@ -288,7 +288,8 @@ class Operator:
                 await self._wait_for_api()
                 self._comparison.soon()
             else:
-                self._stop.set()  # kopf took a signal for itself before it was ready
+                if not renewed:
+                    self._stop.set()  # kopf took a signal for itself before it was ready
 
     async def _elect(self) -> None:
         """Compete for the lease once everything there is was seen."""

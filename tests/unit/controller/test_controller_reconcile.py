@@ -278,6 +278,19 @@ class TestUrgency:
         world.executor.fail = lambda _key, _action: None
         assert (await world.reconcile(GOOD))[0] == "CreateRun"
 
+    async def test_records_do_not_wait_for_ever_for_the_creates_of_their_own_definition(self, world: World) -> None:
+        """A create takes as long here as the next due time is away: there is always one that goes first."""
+        world.add(GOOD, EVERY_MINUTE)
+        await world.reconcile(GOOD)
+        world.now = at("12:01:00")
+
+        def take_a_minute(_key: Key, action: plans.Action) -> None:
+            if isinstance(action, plans.CreateRun):
+                world.wait(60)
+
+        world.executor.fail = take_a_minute
+        assert "WriteDefinitionStatus" in await world.reconcile(GOOD)
+
 
 OFFICE = CalendarKey(NAMESPACE, "office")
 

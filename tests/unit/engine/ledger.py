@@ -78,6 +78,7 @@ class Ledger:
         """`prompt`: nothing that people do escapes an operator's notice, so it can be held to it at once."""
         self._cluster = cluster
         self._prompt = prompt
+        self._latest = cluster.now
         self.definitions: dict[str, Definition] = {}
         self.runs: dict[str, RunRecord] = {}
         self.lines: dict[tuple[str, str], list[Line]] = {}
@@ -85,6 +86,12 @@ class Ledger:
         """From when on a trigger may fire: creation, last change, last resume."""
         self.job_runs: dict[str, str] = {}
         cluster.watchers.insert(0, self._observe)
+
+    @property
+    def latest(self) -> datetime:
+        """The latest that the clock has shown: it may be set back."""
+        self._latest = max(self._latest, self._cluster.now)
+        return self._latest
 
     def _observe(self, resource: Resource, change: str, raw: Body) -> None:
         if resource is SCHEDULED_JOBS:
@@ -130,7 +137,7 @@ class Ledger:
                 previous = mark.model_copy(update={"handled_through": mark.since})
             assert mark.since >= previous.since, f"{mark.name}: since went back"
             assert mark.handled_through >= previous.handled_through, f"{mark.name}: the watermark went back"
-            assert mark.handled_through <= self._cluster.now, f"{mark.name}: the watermark lies in the future"
+            assert mark.handled_through <= self.latest, f"{mark.name}: the watermark lies in the future"
             if kept_time(old) or (kept_time(new) and not old.status.observed_generation):
                 continue  # the CronJob controller's, and best effort
             self._check_accounted(new.uid, bound(trigger, previous), previous.handled_through, mark.handled_through)

@@ -472,6 +472,11 @@ class Simulation:
         for key in keys:
             assert not self._pending(key), f"at rest, and yet planned: {self._pending(key)}"
 
+    def handled_through(self) -> datetime:
+        """The watermark of the definition."""
+        (raw,) = self.cluster.objects[SCHEDULED_JOBS].values()
+        return min(datetime.fromisoformat(mark["handledThrough"]) for mark in raw["status"]["triggers"])
+
     def verify(self) -> list[str]:
         """What `carillon task verify` would find now."""
         assert self.process is not None
