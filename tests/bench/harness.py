@@ -20,8 +20,12 @@ NAMESPACE = "bench"
 
 
 @contextmanager
-def control_plane(name: str = "bench") -> Iterator[str]:
-    """Bring up a cluster without a node, and end it afterwards; yields the path of its kubeconfig."""
+def control_plane() -> Iterator[str]:
+    """Bring up a cluster without a node, and end it afterwards; yields the path of its kubeconfig.
+
+    $CARILLON_BENCH_CLUSTER names it (default: bench).
+    """
+    name = os.environ.get("CARILLON_BENCH_CLUSTER", "bench")
     up = subprocess.run(
         [REPOSITORY / "hack/cluster/up", "--name", name, "--no-node"], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -67,7 +67,7 @@ class Operator:
         self._client = client
         self._metrics = metrics
         self._agenda = Agenda()
-        self._queue = WorkQueue()
+        self._queue = WorkQueue(settings.workers)
         self._recorder = Recorder(client, identity=settings.identity)
         self._backlog = _backlog(settings, self._report_lost)
         self._store = Store(
