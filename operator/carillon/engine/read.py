@@ -218,7 +218,7 @@ def read_job(raw: Object) -> Job:
 
 def _managed_by(labels: Object, spec: Object) -> str:
     if keys.KUEUE_LABEL in labels:
-        return f"Kueue (label {keys.KUEUE_LABEL})"
+        return f"Kueue (label {keys.KUEUE_LABEL}: {labels[keys.KUEUE_LABEL]})"
     found = spec.get("managedBy") or JOB_CONTROLLER
     return "" if found == JOB_CONTROLLER else f"{found} (spec.jobTemplate.spec.managedBy)"
 
