@@ -269,6 +269,9 @@ class Operator:
             await asyncio.sleep(DISCOVERY_PAUSE_SECONDS)
 
     async def _watch_definitions(self) -> None:
+        # After the first comparison, which takes in the same in a tenth of the time; what changes in between, kopf's
+        # own list tells.
+        await self._comparison.listed.wait()
         while not self._stop.is_set():
             try:
                 await watch_definitions(
