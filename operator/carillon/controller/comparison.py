@@ -7,6 +7,7 @@ leader has written. Other kinds need none of this: their followers tell every di
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 import structlog
@@ -19,7 +20,7 @@ from carillon.kube.resources import PODS, SCHEDULED_JOBS
 
 PAUSE_SECONDS = 2.0
 """Before a list that failed is asked for again; and a list of kopf's arrives in many pieces."""
-PAGE = 200
+PAGE, PAGE_OF_METADATA = 200, 1_000
 """Objects in a page: what is parsed at a time is what is in memory at a time."""
 MOST_ASKED_FOR = 100
 """As many that have changed are asked for one by one; of more, all are listed."""
@@ -116,22 +117,30 @@ class Comparison:
 
     async def _find(self, namespace: str | None) -> tuple[dict[str, "_At"], int]:
         """Where each of them is, by UID, and as of which version."""
-        items, version = await self._client.list(SCHEDULED_JOBS, namespace, metadata_only=True)
-        return {item["metadata"]["uid"]: _At.read(item) for item in items}, int(version)
+        found: dict[str, _At] = {}
+        version = ""
+        pages = self._client.pages(SCHEDULED_JOBS, namespace, limit=PAGE_OF_METADATA, metadata_only=True)
+        async with aclosing(pages):
+            async for items, as_of in pages:
+                version = as_of
+                found |= {item["metadata"]["uid"]: _At.read(item) for item in items}
+                items.clear()
+        return found, int(version)
 
     async def _take_in_all(self, namespace: str | None, seen_before: int) -> tuple[dict[str, "_At"], int]:
         found: dict[str, _At] = {}
         version = ""
-        async for items, as_of in self._client.pages(SCHEDULED_JOBS, namespace, limit=PAGE):
-            if not version and int(as_of) < seen_before:
-                self.begin_anew()
-            version = as_of
-            for number, raw in enumerate(items, start=1):
-                found[raw["metadata"]["uid"]] = _At.read(raw)
-                self._put(raw)
-                if number % BREATH == 0:
-                    await asyncio.sleep(0)
-            items.clear()
+        async with aclosing(self._client.pages(SCHEDULED_JOBS, namespace, limit=PAGE)) as pages:
+            async for items, as_of in pages:
+                if not version and int(as_of) < seen_before:
+                    self.begin_anew()
+                version = as_of
+                for number, raw in enumerate(items, start=1):
+                    found[raw["metadata"]["uid"]] = _At.read(raw)
+                    self._put(raw)
+                    if number % BREATH == 0:
+                        await asyncio.sleep(0)
+                items.clear()
         return found, int(version)
 
     async def _take_in(self, changed: Iterable["_At"]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -298,6 +299,10 @@ class Operator:
         await self._comparison.listed.wait()
         for follower in self._followers:
             await follower.synced.wait()
+        # What is there lives long. The garbage collector would go over all of it again and again, and stop every thread
+        # meanwhile, that of the lease, too.
+        gc.collect()
+        gc.freeze()
         await self._leadership.run()
 
     async def _lead(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -38,10 +38,13 @@ class FakeClient:
                 return item
         raise ApiError(404, "NotFound", "deleted since")
 
-    async def pages(self, resource: Any, namespace: str | None, *, limit: int) -> AsyncIterator[tuple[list[Body], str]]:
+    async def pages(
+        self, resource: Any, namespace: str | None, *, limit: int, metadata_only: bool = False
+    ) -> AsyncGenerator[tuple[list[Body], str], None]:
         items, version = await self.list(resource, namespace)
         for start in range(0, max(1, len(items)), limit):
-            self.asked_for.append("page")
+            if not metadata_only:
+                self.asked_for.append("page")
             yield items[start : start + limit], version
 
     async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Body], str]:
@@ -159,7 +162,6 @@ class TestComparing:
         await world.operator._comparison.compare()
         assert world.client.listed == ["a", "b"]
         assert world.known() == [f"{DEFINITION_UID}@10"], f"{KEY} is in neither"
-
 
     def put(self, world: World, count: int) -> None:
         """Have so many definitions, known by the API server and by us."""
