@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -17,7 +16,7 @@ from carillon.api import keys
 from carillon.api.base import API_VERSION, GROUP, VERSION
 from carillon.archive.address import url_in, url_of_file
 from carillon.archive.errors import NotUsable
-from carillon.controller import system_jobs
+from carillon.controller import collector, system_jobs
 from carillon.controller.agenda import Agenda
 from carillon.controller.archivist import Archivist, Database
 from carillon.controller.backlog import Backlog
@@ -299,10 +298,7 @@ class Operator:
         await self._comparison.listed.wait()
         for follower in self._followers:
             await follower.synced.wait()
-        # What is there lives long. The garbage collector would go over all of it again and again, and stop every thread
-        # meanwhile, that of the lease, too.
-        gc.collect()
-        gc.freeze()
+        collector.keep()
         await self._leadership.run()
 
     async def _lead(self) -> None:
@@ -412,6 +408,7 @@ def _open_archive(settings: Settings) -> Database:
 
 async def serve(settings: Settings) -> None:
     """Run the operator until it is asked to stop."""
+    collector.ease()
     metrics = Metrics()
     client = await Client.connect(
         kubeconfig=settings.kubeconfig,

@@ -4,7 +4,7 @@ Pydantic notes on each model which fields were given, in a set of its own, and m
 what is the default anyway: a third of what a definition takes. Models are frozen, so nobody notices.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -39,7 +39,7 @@ def shared(model: Model) -> Model:
     return model
 
 
-@lru_cache(maxsize=None)
+@cache
 def _defaults(kind: type[BaseModel]) -> dict[str, BaseModel]:
     """The fields whose default is a model."""
     found = {name: field.get_default(call_default_factory=False) for name, field in kind.model_fields.items()}
