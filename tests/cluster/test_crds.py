@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster.conftest import Cluster
+from tests.conftest import Cluster
+from tests.e2e.api import Api as Requests
+from tests.e2e.api import ApiError
 from tests.expressions import FOUND, NOT_FOUND, NOT_OF_THE_SHAPE, UNREAD
 
 Manifest = dict[str, Any]
@@ -102,10 +105,31 @@ def api(crds: Cluster, namespace: str) -> Api:
     return Api(crds, namespace)
 
 
+class DryRun:
+    """Manifests that the API server judges as those of `kubectl apply --dry-run=server`, and does not store."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def apply(self, manifest: Manifest) -> Manifest:
+        kind = f"{manifest['kind'].lower()}s"
+        return self._requests.request(
+            "POST", self._requests.path(kind, "default"), manifest, dryRun="All", fieldValidation="Strict"
+        )
+
+    def refusal(self, manifest: Manifest) -> str:
+        """What it says when it refuses; empty when it does not."""
+        try:
+            self.apply(manifest)
+        except ApiError as error:
+            return error.message
+        return ""
+
+
 @pytest.fixture(scope="module")
-def dry(crds: Cluster) -> Api:
-    """For manifests that are judged and not stored."""
-    return Api(crds, "default")
+def dry(crds: Cluster) -> Iterator[DryRun]:
+    with Requests(crds) as requests:
+        yield DryRun(requests)
 
 
 @pytest.mark.parametrize("plural", ["scheduledjobs", "jobruns"])
@@ -425,15 +449,15 @@ REFUSED: dict[str, tuple[Manifest, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_mistake_is_refused_at_apply_with_the_field_and_the_cure(dry: Api, case: str) -> None:
+def test_a_mistake_is_refused_at_apply_with_the_field_and_the_cure(dry: DryRun, case: str) -> None:
     manifest, fragments = REFUSED[case]
-    refusal = dry.refusal(manifest, "--dry-run=server")
+    refusal = dry.refusal(manifest)
     for fragment in fragments:
         assert fragment in refusal
 
 
-def test_each_field_is_blamed_once(dry: Api) -> None:
-    refusal = dry.refusal(triggered({"name": "a", "cron": "every day"}), "--dry-run=server")
+def test_each_field_is_blamed_once(dry: DryRun) -> None:
+    refusal = dry.refusal(triggered({"name": "a", "cron": "every day"}))
     assert refusal.count("spec.") == 1
 
 
@@ -527,16 +551,13 @@ ACCEPTED: dict[str, Manifest] = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_good_input_is_accepted(dry: Api, case: str) -> None:
-    dry.apply(ACCEPTED[case], "--dry-run=server")
+def test_good_input_is_accepted(dry: DryRun, case: str) -> None:
+    dry.apply(ACCEPTED[case])
 
 
-def refused_fields(dry: Api, manifest: Manifest) -> set[str]:
+def refused_fields(dry: DryRun, manifest: Manifest) -> set[str]:
     """The fields that the API server blames; none when it takes the manifest."""
-    command = ("--namespace", dry.namespace, "apply", "--dry-run=server", "-f", "-")
-    done = dry.cluster.kubectl(*command, input=json.dumps(manifest), check=False)
-    assert bool(done.stderr) == bool(done.returncode), done.stderr
-    return set(re.findall(r"spec\.parameters\[[0-9]+\](?:\.[a-z]+)?(?=: )", done.stderr))
+    return set(re.findall(r"spec\.parameters\[[0-9]+\](?:\.[a-z]+)?(?=: )", dry.refusal(manifest)))
 
 
 def patterns(*pairs: tuple[str, str]) -> Manifest:
@@ -545,14 +566,14 @@ def patterns(*pairs: tuple[str, str]) -> Manifest:
     return scheduled_job(parameters=[{"name": f"p{n}", "pattern": p, "default": value} for n, (p, value) in listed])
 
 
-def test_the_api_server_finds_what_the_operator_finds(dry: Api) -> None:
+def test_the_api_server_finds_what_the_operator_finds(dry: DryRun) -> None:
     """So that no default is accepted here and refused there (tests/unit/engine/test_engine_expressions.py)."""
     assert refused_fields(dry, patterns(*FOUND)) == set()
     every_default = {f"spec.parameters[{n}].default" for n in range(len(NOT_FOUND))}
     assert refused_fields(dry, patterns(*NOT_FOUND)) == every_default
 
 
-def test_the_api_server_refuses_the_patterns_that_the_operator_refuses(dry: Api) -> None:
+def test_the_api_server_refuses_the_patterns_that_the_operator_refuses(dry: DryRun) -> None:
     refused = [*UNREAD, *NOT_OF_THE_SHAPE]
     for some in (refused[:20], refused[20:]):
         listed = [{"name": f"p{n}", "pattern": pattern} for n, pattern in enumerate(some)]
@@ -570,8 +591,8 @@ def test_the_api_server_refuses_the_patterns_that_the_operator_refuses(dry: Api)
         ["0\u00a03\u00a0* * *", "0\v3\v*\v*\v*", "0\u20033\u3000* * *", "@every\u00a090s"],
     ],
 )
-def test_every_form_of_cron_is_accepted(dry: Api, crons: list[str]) -> None:
-    dry.apply(triggered(*({"name": f"t{n}", "cron": cron} for n, cron in enumerate(crons))), "--dry-run=server")
+def test_every_form_of_cron_is_accepted(dry: DryRun, crons: list[str]) -> None:
+    dry.apply(triggered(*({"name": f"t{n}", "cron": cron} for n, cron in enumerate(crons))))
 
 
 WIDE_POD: Manifest = {
@@ -664,10 +685,10 @@ def wide_template() -> Manifest:
     }
 
 
-def test_the_template_of_a_cron_job_can_be_taken_over_as_it_is(dry: Api) -> None:
-    cron = dry.apply(cron_job(wide_template()), "--dry-run=server")
+def test_the_template_of_a_cron_job_can_be_taken_over_as_it_is(dry: DryRun) -> None:
+    cron = dry.apply(cron_job(wide_template()))
     for template in (wide_template(), cron["spec"]["jobTemplate"]):
-        stored = dry.apply(scheduled_job(jobTemplate=template), "--dry-run=server")["spec"]["jobTemplate"]
+        stored = dry.apply(scheduled_job(jobTemplate=template))["spec"]["jobTemplate"]
         assert stored == without_nulls(template)
 
 
@@ -696,8 +717,8 @@ def test_defaults_are_filled_in_and_nulls_are_not_kept(api: Api) -> None:
     assert retried["spec"]["retry"] == {"limit": 2, "backoff": {"initialSeconds": 5, "factor": 2, "maxSeconds": 600}}
 
 
-def test_a_partial_object_is_filled_up(dry: Api) -> None:
-    stored = dry.apply(scheduled_job(history={"failed": 10}, concurrency={}), "--dry-run=server")
+def test_a_partial_object_is_filled_up(dry: DryRun) -> None:
+    stored = dry.apply(scheduled_job(history={"failed": 10}, concurrency={}))
     assert stored["spec"]["history"] == {"succeeded": 3, "failed": 10}
     assert stored["spec"]["concurrency"] == {"policy": "Forbid"}
 
@@ -739,13 +760,13 @@ def test_a_run_is_paused_resumed_and_stopped_once(api: Api) -> None:
     ("retry", "field"),
     [({}, "spec.retry.limit"), ({"limit": 10}, "spec.retry.limit"), ({"limit": 1, "backoff": {"factor": 0}}, "factor")],
 )
-def test_retries_are_bounded(dry: Api, retry: Manifest, field: str) -> None:
-    assert field in dry.refusal(scheduled_job(retry=retry), "--dry-run=server")
+def test_retries_are_bounded(dry: DryRun, retry: Manifest, field: str) -> None:
+    assert field in dry.refusal(scheduled_job(retry=retry))
 
 
 @pytest.mark.parametrize("given", [{"retry": {"limit": 1}}, {"suspendUntil": "2026-12-24T18:00:00Z"}])
-def test_a_cron_job_has_no_retries_and_no_end_of_its_suspension(dry: Api, given: Manifest) -> None:
-    refusal = dry.refusal(scheduled_job(backend="CronJob", triggers=[DAILY], **given), "--dry-run=server")
+def test_a_cron_job_has_no_retries_and_no_end_of_its_suspension(dry: DryRun, given: Manifest) -> None:
+    refusal = dry.refusal(scheduled_job(backend="CronJob", triggers=[DAILY], **given))
     assert f"a CronJob does not know {next(iter(given))}" in refusal
 
 

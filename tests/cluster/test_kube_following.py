@@ -11,7 +11,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
 from carillon.kube.follow import Follower, present_uids
 from carillon.kube.resources import CONFIG_MAPS
-from tests.cluster.conftest import Cluster
+from tests.conftest import Cluster
 
 SELECTED = {"carillon.dev/test": "yes"}
 

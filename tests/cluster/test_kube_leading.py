@@ -17,7 +17,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, WritesRefused
 from carillon.kube.lease import Elector
 from carillon.kube.resources import CONFIG_MAPS, LEASES
-from tests.cluster.conftest import REPOSITORY, Cluster
+from tests.conftest import REPOSITORY, Cluster
 
 Connect = Callable[..., Awaitable[Client]]
 

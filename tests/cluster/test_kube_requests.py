@@ -10,7 +10,7 @@ from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
 from carillon.kube.events import Recorder
 from carillon.kube.resources import CONFIG_MAPS, EVENTS, JOB_RUNS, JOBS, LEASES, PODS, Resource
-from tests.cluster.conftest import Cluster
+from tests.conftest import Cluster
 
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 

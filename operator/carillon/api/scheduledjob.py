@@ -377,7 +377,9 @@ class Execution(StatusModel):
     )
     phase: str = Field(default="", max_length=16, description="How the run ended, or where it stands.")
     reason: str = Field(default="", max_length=64, description="One word why.")
-    message: str = Field(default="", max_length=256, description="The beginning of the run's message.")
+    message: str = Field(
+        default="", max_length=256, description="The beginning of the run's message; the end where it failed."
+    )
     exit_code: int | None = Field(
         default=None,
         description="Exit code of the container that failed, or 0.",

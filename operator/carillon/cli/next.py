@@ -231,11 +231,10 @@ def _notes(row: DueRow) -> list[str]:
     if row.excluded:
         notes.append(f"excluded: {row.excluded}")
         return notes
-    for trigger in row.triggers:
-        start = trigger.start(row.instant)
-        if start != row.instant:
-            jitter = span(timedelta(seconds=trigger.planned.jitter_seconds))
-            notes.append(f"starts at {civil(start.astimezone(row.zone))}, jitter of up to {jitter}")
+    first = min(row.triggers, key=lambda trigger: trigger.start(row.instant))
+    if (start := first.start(row.instant)) != row.instant:
+        jitter = span(timedelta(seconds=first.planned.jitter_seconds))
+        notes.append(f"starts at {civil(start.astimezone(row.zone))}, jitter of up to {jitter}")
     return notes
 
 

@@ -181,6 +181,14 @@ def let_go(current: Current) -> bool:
     return current.run.native_job is not None and current.status.reason == RUN_DELETED
 
 
+def _short(current: Current) -> str:
+    """The beginning says why a run was skipped or stopped; of one that failed, the last words tell most."""
+    message = current.status.message
+    if current.phase is Phase.FAILED:
+        return message[-HISTORY_MESSAGE_LENGTH:]
+    return message[:HISTORY_MESSAGE_LENGTH]
+
+
 def execution(current: Current) -> Execution:
     """One line about a run."""
     run, status, gone = current.run, current.status, let_go(current)
@@ -192,7 +200,7 @@ def execution(current: Current) -> Execution:
         requested_by=run.spec.requested_by,
         phase=Phase.RUNNING.value if gone else current.phase.value,
         reason=status.reason,
-        message=status.message[-HISTORY_MESSAGE_LENGTH:],
+        message=_short(current),
         exit_code=status.steps[-1].exit_code if status.steps else None,
         scheduled_time=run.spec.scheduled_time,
         start_time=status.start_time,

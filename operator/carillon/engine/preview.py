@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from carillon.engine.model import Key
 from carillon.engine.outlook import Outlook
+from carillon.engine.triggers import names
 from carillon.schedule.changes import ClockChange, clock_changes
 
 EXCLUDED_LISTED = 1_000
@@ -84,7 +85,9 @@ def preview(jobs: Jobs, after: datetime, count: int, *, excluded: bool = False) 
             here = trigger.excluded_between(after, through)
             left_out += here
             if excluded and here:
-                rows += _excluded(key, trigger, after, through)
+                listed = _excluded(key, trigger, after, through)
+                # One run for one instant: what another trigger's exclusions leave open does run.
+                rows += [row for row in listed if not any(names(other.open, row.instant) for other in triggers)]
     rows.sort(key=lambda row: (row.instant, row.key, bool(row.excluded)))
     return Preview(tuple(_with_changes(rows, after)), left_out)
 

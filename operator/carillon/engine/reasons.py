@@ -41,6 +41,11 @@ def why_skipped(spec: ScheduledJobSpec, reason: str) -> tuple[str, str, str]:
             "create it again with values that fit",
         ),
         "Invalid": ("the definition could not be scheduled then", "the condition Ready", afterwards),
+        "Excluded": (
+            "an exclusion covered it",
+            "spec.exclude",
+            "change spec.exclude or the Calendar that it names; to run the job all the same, create a JobRun",
+        ),
         "Withdrawn": ("the definition was changed between the due time and the start", "the edit", afterwards),
         "NameTaken": (
             "every name that its JobRun may have is taken by a JobRun that is not its own",

@@ -1,7 +1,7 @@
 """Due times without a run, as lines of status.skips: counted by arithmetic, neighbours with one reason together."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from carillon.api.scheduledjob import Skip, TriggerStatus
@@ -10,6 +10,8 @@ from carillon.engine.triggers import SECOND, anchored, names
 from carillon.schedule import Schedule
 
 SKIP_LINES = 20
+LINE_SPAN = timedelta(days=31)
+"""What a line may stand for where there are exclusions: counting among them takes its time."""
 
 
 class SkipReason(StrEnum):
@@ -49,11 +51,21 @@ def coalesce(
         index = next(same, None)
         if index is not None and skip.trigger in pairs:
             line, (trigger, since) = known[index], pairs[skip.trigger]
-            if line.from_ > since and schedule_of(trigger, skip.reason).next_after(line.to) == skip.from_:
+            if line.from_ > since and _continues(trigger, line, skip):
                 skip = line.model_copy(update={"to": skip.to, "count": line.count + skip.count})
                 del known[index]
         known.insert(0, skip)
     return tuple(known[:SKIP_LINES])
+
+
+def _continues(trigger: PlannedTrigger, line: Skip, skip: Skip) -> bool:
+    """Whether new skips are the next ones behind those of a line."""
+    schedule = schedule_of(trigger, skip.reason)
+    if schedule.next_after(line.to) != skip.from_ or (trigger.closed_by and skip.to - line.from_ > LINE_SPAN):
+        return False
+    # Exclusions can be edited, and a Calendar be another one, without the trigger counting anew: what the line has
+    # counted need not be what would be counted today.
+    return schedule.count(line.from_ - SECOND, line.to) == line.count
 
 
 def late_lines(

@@ -226,10 +226,10 @@ class _Case:
         return verdict, f"It did not run: {words or line.reason}.", policy, cure
 
     def _left_out(self, what: str) -> tuple[Verdict, str, str, str]:
-        why = self.excluded or "an exclusion covered it that is not there any more"
+        why = f"it is excluded, by {self.excluded}" if self.excluded else "it was excluded then, and is not any more"
         return (
             Verdict.EXCLUDED,
-            f"{what}: it is excluded, by {why}.",
+            f"{what}: {why}.",
             "spec.exclude",
             "change spec.exclude or the Calendar that it names; to run the job all the same, create a JobRun",
         )
@@ -298,12 +298,20 @@ class _Case:
                 "status.history and status.skips keep 20 lines each, and history says how many JobRuns are kept",
                 "raise history.succeeded and history.failed to remember longer",
             )
+        if self._was_excluded():
+            return self._left_out("It did not run")
         return (
             Verdict.MISSING,
             "Neither a run nor a skip is recorded, and there should be one.",
             _watermark(self.marks),
             "run `carillon task verify`, and report this with its output and the operator's log",
         )
+
+    def _was_excluded(self) -> bool:
+        """Whether it lies among due times that were excluded, by an exclusion that has been changed since."""
+        named = {trigger.name for trigger in self.triggers}
+        lines = (line for line in self.definition.status.skips if line.reason == SkipReason.EXCLUDED)
+        return any(line.trigger in named and line.from_ <= self.instant <= line.to for line in lines)
 
     def _memory(self) -> datetime | None:
         """The moment after which the bounded records are complete."""

@@ -394,6 +394,13 @@ class TestCoalescing:
             "t0 09:00:00-10:00:00 x2 ConcurrencyForbid",
         ]
 
+    def test_what_was_counted_under_other_exclusions_begins_a_line(self) -> None:
+        """A line of two that would count three today: one of them was excluded then."""
+        assert self.forbidden_at_noon(self.line("09:00", "11:00", 2, "ConcurrencyForbid")) == [
+            "t0 12:00:00 ConcurrencyForbid",
+            "t0 09:00:00-11:00:00 x2 ConcurrencyForbid",
+        ]
+
     def test_an_edit_or_a_resume_begins_a_line(self) -> None:
         before = self.line("10:00", "11:00", 2, "ConcurrencyForbid")
         definition = a_definition(HOURLY, since="11:30", handled="11:30", status={"skips": [before]})

@@ -167,6 +167,13 @@ def test_a_line_of_excluded_due_times_is_not_about_an_open_one_between_them() ->
     assert told.skip is None
 
 
+def test_what_was_excluded_stays_so_when_the_exclusion_is_another_one() -> None:
+    line = skip("Excluded", "10:00", "12:00", 3)
+    told = story(seen(exclude={"windows": [{"cron": "0 10,12 * * *", "durationSeconds": 60}]}, status=line), "11:00")
+    assert told.verdict is Verdict.EXCLUDED
+    assert told.headline == "It did not run: it was excluded then, and is not any more."
+
+
 def test_the_history_tells_of_a_run_whose_object_is_gone() -> None:
     line = {"run": "sweep-1", "phase": "Failed", "exitCode": 3, "message": "no paper", "scheduledTime": stamp("12:00")}
     told = story(seen(status={"history": [{**line, "completionTime": stamp("12:01")}]}))

@@ -96,6 +96,17 @@ def test_definitions_are_merged_and_stay_apart() -> None:
 CLOSED = {"windows": [{"cron": "0 13 * * *", "durationSeconds": 3600}]}
 
 
+def test_what_another_trigger_leaves_open_is_not_listed_as_excluded() -> None:
+    """A date is read in each trigger's own zone: half past eleven in London is the next day in Paris."""
+    paris = {"name": "paris", "cron": "30 0 * * *", "timeZone": "Europe/Paris"}
+    london = {"name": "london", "cron": "30 23 * * *", "timeZone": "Europe/London"}
+    definition = a_definition(triggers=[paris, london], exclude={"dates": ["2026-03-11"]})
+    assert lines(of("12:00", 2, definition, excluded=True)) == [
+        "03-10 23:30 london",
+        "03-11 23:30 paris",
+    ]
+
+
 def test_excluded_due_times_are_counted_and_listed_when_asked_for() -> None:
     definition = a_definition("*/30 * * * *", exclude=CLOSED)
     found = of("12:00", 2, definition)
