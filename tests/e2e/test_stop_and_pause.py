@@ -95,7 +95,11 @@ def test_a_run_that_waits_for_admission_is_queued(api: Api, namespace: str) -> N
     assert (waiting["phase"], waiting["reason"]) == ("Queued", "WaitingForAdmission")
     assert "Kueue (label kueue.x-k8s.io/queue-name: batch)" in waiting["message"]
     status = api.until(
-        "scheduledjobs", namespace, "queued", lambda it: it["status"]["display"]["status"] == "Queued", "STATUS Queued"
+        "scheduledjobs",
+        namespace,
+        "queued",
+        lambda it: it.get("status", {}).get("display", {}).get("status") == "Queued",
+        "STATUS Queued",
     )["status"]
     assert (status["counts"]["active"], status["counts"]["queued"]) == (1, 1)
     other = api.until_finished(namespace, api.run_now(namespace, "queued"))
