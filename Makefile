@@ -67,7 +67,7 @@ bench-schedule: $(READY) ## Due times per second, against croniter and cronsim
 bench-calendars: $(READY) ## What a Calendar costs that 10,000 ScheduledJobs name, and how late others are meanwhile
 	$(BIN)/python -m tests.bench.calendars
 
-bench-size: $(READY) ## 1,000, 10,000 and 50,000 ScheduledJobs: memory, CPU at rest, start, take-over; writes per execution
+bench-size: $(READY) ## 1,000 and 10,000 ScheduledJobs (--counts for more): memory, CPU at rest, start, take-over; writes per execution
 	$(BIN)/python -m tests.bench.size
 
 bench-fair: $(READY) ## What 10,000 ScheduledJobs of one namespace cost another: runs, Run Now and edits, beside quiet

@@ -18,7 +18,7 @@ from typing import Any
 
 from carillon.api import keys
 from carillon.kube.client import Client
-from carillon.kube.errors import ApiError
+from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, JOBS, NAMESPACES, PODS, SCHEDULED_JOBS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -230,6 +230,13 @@ class Probe:
         return [at - due for due, at in self.seen if due >= since]
 
     async def _watch(self) -> None:
+        while True:
+            try:
+                await self._see()
+            except (ApiError, Unreachable) as error:  # of a machine that is busy
+                print(f"the watcher of Jobs begins anew: {error}", file=sys.stderr)
+
+    async def _see(self) -> None:
         _, version = await self._connection.list(JOBS, self.NAMESPACE)
         while True:
             stream = self._connection.watch(

@@ -65,12 +65,10 @@ async def measure(connection: Client, kubeconfig: str, count: int, seconds: int,
     began, at = time.monotonic(), time.time()
     first = OperatorProcess(kubeconfig, *arguments)
     cold = await probe.first_after(at)
+    print(f"{count} definitions: from start to the first Job {cold:.1f} s", flush=True)
     await first.until_settled(count + 1)
-    settled = time.monotonic() - began - 1
-    print(
-        f"{count} definitions: from start to the first Job {cold:.1f} s, all looked at after {settled:.1f} s",
-        flush=True,
-    )
+    settled, spent = time.monotonic() - began - 1, first.footprint().cpu_seconds
+    print(f"  all looked at after {settled:.1f} s, with {spent:.1f} s of CPU", flush=True)
     second = OperatorProcess(kubeconfig, *arguments)
     await second.until_ready()
     await asyncio.sleep(5)
@@ -161,7 +159,7 @@ async def run(kubeconfig: str, counts: list[int], seconds: int, lease: int) -> N
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 50_000])
+    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000], help="50000 takes an hour to make")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument(
         "--lease-duration-seconds", type=int, default=4, help="for a machine that is busy with other things"
