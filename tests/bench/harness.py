@@ -139,13 +139,13 @@ class OperatorProcess:
         )
 
     async def until_settled(self, definitions: int) -> None:
-        """Wait until it leads, knows so many definitions, and has nothing left to look at for a second."""
+        """Wait until it leads, knows as many definitions, and has nothing left to look at for a second."""
         quiet = 0
         while quiet < 4:
             await asyncio.sleep(0.25)
             known = await self.metric('carillon_objects{resource="scheduledjobs"}')
             leads, waiting = await self.metric("carillon_leader"), await self.metric("carillon_queue_depth")
-            quiet = quiet + 1 if (known, leads, waiting) == (definitions, 1, 0) else 0
+            quiet = quiet + 1 if known >= definitions and (leads, waiting) == (1, 0) else 0
 
     def _probe(self, path: str) -> str | None:
         try:
