@@ -61,6 +61,7 @@ class Neighbour:
         took = {"due to Job": self._probe.late(self._since), **self._took}
         self._since, self._took = time.time(), {"Run Now": [], "edit": []}
         print(what)
+        took = {name: seconds for name, seconds in took.items() if seconds}
         for name, seconds in took.items():
             more = f", {max(seconds) - quiet[name]:+.2f} s" if name in quiet else ""
             median, most = percentile(seconds, 0.5), max(seconds)

@@ -245,8 +245,8 @@ class Probe:
             async with aclosing(stream) as events:
                 async for kind, job in events:
                     version = job["metadata"]["resourceVersion"]
-                    if kind == "ADDED":
-                        due = job["metadata"]["annotations"][keys.SCHEDULED_TIME_ANNOTATION]
+                    due = (job["metadata"].get("annotations") or {}).get(keys.SCHEDULED_TIME_ANNOTATION)
+                    if kind == "ADDED" and due is not None:
                         self.seen.append((datetime.fromisoformat(due).timestamp(), time.time()))
 
 
