@@ -71,8 +71,14 @@ bench-schedule: $(READY) ## Due times per second, against croniter and cronsim
 bench-calendars: $(READY) ## What a Calendar costs that 10,000 ScheduledJobs name, and how late others are meanwhile
 	$(BIN)/python -m tests.bench.calendars
 
-bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 ScheduledJobs
-	$(BIN)/python -m tests.bench.idle
+bench-size: $(READY) ## 1,000 and 10,000 ScheduledJobs (--counts for more): memory, CPU at rest, start, take-over; writes per execution
+	$(BIN)/python -m tests.bench.size
+
+bench-fair: $(READY) ## What 10,000 ScheduledJobs of one namespace cost another: runs, Run Now and edits, beside quiet
+	$(BIN)/python -m tests.bench.fair
+
+soak: $(READY) ## 200,000 watch events through the operator: memory before and after; fails when it grows
+	$(BIN)/python -m tests.bench.soak
 
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
@@ -97,4 +103,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-size bench-fair bench-latency soak cluster cluster-down image demo

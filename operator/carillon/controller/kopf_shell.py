@@ -14,7 +14,9 @@ import kopf
 
 from carillon.api.base import GROUP, VERSION
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 0.1
+"""So long a task with its object waits for another event of it: the list at start is one of all objects."""
+PAGE = 200
 STREAM_SECONDS = 60
 RENEWAL_SECONDS = 1.0
 """How soon new credentials are noticed."""
@@ -70,6 +72,7 @@ async def watch_definitions(
     # A stream is ended by the server, or given up when it is silent: a half-open connection looks like a quiet cluster.
     settings.watching.server_timeout = STREAM_SECONDS
     settings.watching.client_timeout = STREAM_SECONDS * 1.5
+    settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = IDLE_SECONDS
     stop, ready = asyncio.Event(), asyncio.Event()
     waiting = asyncio.create_task(_call_when(ready, on_ready))

@@ -137,8 +137,8 @@ class Reconciler:
                 if isinstance(key, Key):
                     self._records_wait_since.pop(key, None)
                 return True
-            if not plan.first and self._queue.urgent_waiting:
-                # Somebody else's due time has come: creates go before records.
+            if not plan.first and self._queue.gives_way(key):
+                # Another due time has come: creates go before records.
                 self._queue.add(key)
                 return True
             # What was carried out and is still wanted makes no progress, and keeps no record from being written.

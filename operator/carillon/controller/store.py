@@ -8,7 +8,7 @@ itself has gone back, `begin_anew` forgets all that.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -43,6 +43,7 @@ from carillon.engine.read import controller_uid, read_calendar, read_cron_job, r
 
 Object = dict[str, Any]
 _BURIED = 20_000
+_NEVER = datetime.max.replace(tzinfo=UTC)
 NEWS = timedelta(seconds=30)
 """An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
 
@@ -198,6 +199,15 @@ class Store:
         """The definition as decisions see it: planned now, where it has to be."""
         family = self._families.get(key)
         return self._planned(family) if family is not None else None
+
+    def next_due(self, key: Key) -> datetime:
+        """What is due next by the definition's own status, where it says; else the end of time.
+
+        As the last leader saw it: good for who is looked at first, and for nothing else.
+        """
+        definition = self.definition(key)
+        upcoming = definition.status.next_executions if definition is not None else ()
+        return upcoming[0] if upcoming else _NEVER
 
     def sizes(self) -> dict[str, int]:
         """How many objects of each kind are held."""

@@ -212,6 +212,7 @@ def _waiting(definition: Definition, runs: Sequence[Run], statuses: dict[str, Jo
         if not (run.finished or run.deleting or run.native_job is not None or run.job_made)
         and not (run.spec.stop or run.spec.suspend)
         and statuses[run.uid].phase in phases
+        and not statuses[run.uid].steps  # what waits for admission has its Job, and its slot
         and not is_patient(run, definition)
     ]
 

@@ -261,7 +261,7 @@ class TestParking:
 
 
 class TestUrgency:
-    async def test_records_wait_while_somebody_elses_due_time_has_come(self, world: World) -> None:
+    async def test_records_wait_while_another_due_time_has_come(self, world: World) -> None:
         world.add(GOOD)
         world.queue.clear()
         world.queue.add(POISON, urgent=True)

@@ -1,11 +1,15 @@
-"""Each key at most once, one worker a key, due times before everything else."""
+"""Each key at most once, one worker a key, due times before everything else, and namespaces in turn."""
 
 import asyncio
+from collections import defaultdict
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from carillon.controller.workqueue import WorkQueue
-from carillon.engine.model import Key, WorkKey
+from carillon.controller.workqueue import URGENT_IN_A_ROW, WorkQueue
+from carillon.engine.model import CalendarKey, Key, WorkKey
 
 A, B, C = (Key("n", name) for name in "abc")
 
@@ -37,9 +41,7 @@ async def test_urgent_comes_before_calm(queue: WorkQueue) -> None:
     queue.add(A)
     queue.add(B, urgent=True)
     queue.add(C, urgent=True)
-    assert queue.urgent_waiting
     assert [await take(queue) for _ in range(3)] == [B, C, A]
-    assert not queue.urgent_waiting
 
 
 async def test_a_calm_key_can_become_urgent(queue: WorkQueue) -> None:
@@ -51,10 +53,11 @@ async def test_a_calm_key_can_become_urgent(queue: WorkQueue) -> None:
 
 
 async def test_an_urgent_key_stays_urgent(queue: WorkQueue) -> None:
+    queue.add(B)
     queue.add(A, urgent=True)
     queue.add(A)
-    assert len(queue) == 1
-    assert queue.urgent_waiting
+    assert len(queue) == 2
+    assert await take(queue) == A
 
 
 async def test_a_key_that_is_worked_on_comes_back_when_that_is_done(queue: WorkQueue) -> None:
@@ -73,9 +76,9 @@ async def test_a_key_that_comes_back_is_urgent_if_it_ever_was(queue: WorkQueue) 
     await take(queue)
     queue.add(A, urgent=True)
     queue.add(A)
-    assert not queue.urgent_waiting
+    queue.add(B)
     queue.done(A)
-    assert queue.urgent_waiting
+    assert [await take(queue) for _ in range(2)] == [A, B]
 
 
 async def test_done_without_more_is_done(queue: WorkQueue) -> None:
@@ -117,3 +120,183 @@ async def test_clear_forgets_what_waits(queue: WorkQueue) -> None:
     queue.clear()
     queue.done(A)
     assert len(queue) == 0
+
+
+def names(namespace: str, count: int) -> list[WorkKey]:
+    return [Key(namespace, f"{number:05}") for number in range(count)]
+
+
+class TestTurns:
+    """What one namespace has thousands of keeps another's waiting for one of them."""
+
+    @pytest.mark.parametrize("urgent", [True, False])
+    async def test_who_comes_after_thousands_is_next(self, queue: WorkQueue, urgent: bool) -> None:
+        for key in names("crowded", 10_000):
+            queue.add(key, urgent=urgent)
+        queue.add(A, urgent=urgent)
+        assert A in [await take(queue) for _ in range(2)]
+
+    @pytest.mark.parametrize(
+        ("arrivals", "order"),
+        [
+            ("a1 a2 a3 b1 b2 c1", "a1 b1 c1 a2 b2 a3"),
+            ("a1 b1 b2 b3 a2 a3", "a1 b1 a2 b2 a3 b3"),
+            ("a1 a2 b1! b2!", "b1 b2 a1 a2"),
+            ("a1! a2! b1 b2", "a1 a2 b1 b2"),
+            ("a1 a2! b1 b2!", "a2 b2 a1 b1"),
+            # of a namespace with due times the others have no turn; of another one, each fifth
+            ("a1! a2! a3! a4! a5! a6! b1 b2 a7", "a1 a2 a3 a4 b1 a5 a6 b2 a7"),
+            ("a1! b1! c1! d1! e1! f1", "a1 b1 c1 d1 f1 e1"),
+            ("a1! a2! a3! a4! a5! a6! a7", "a1 a2 a3 a4 a5 a6 a7"),
+        ],
+    )
+    async def test_the_order(self, queue: WorkQueue, arrivals: str, order: str) -> None:
+        for word in arrivals.split():
+            queue.add(Key(word[0], word[1]), urgent=word.endswith("!"))
+        assert [str(await take(queue)).replace("/", "") for _ in order.split()] == order.split()
+
+    async def test_a_calendar_has_the_turn_of_its_namespace(self, queue: WorkQueue) -> None:
+        for key in (*names("crowded", 3), CalendarKey("crowded", "office"), CalendarKey("calm", "office")):
+            queue.add(key)
+        assert [await take(queue) for _ in range(2)] == [Key("crowded", "00000"), CalendarKey("calm", "office")]
+
+    async def test_a_namespace_never_has_all_the_workers(self) -> None:
+        queue = WorkQueue(workers=96)
+        for key in names("slow", 1_000):
+            queue.add(key)
+        held = [await take(queue) for _ in range(64)]
+        waiting = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        assert not waiting.done(), "two thirds are its own"
+        queue.add(A)
+        assert await asyncio.wait_for(waiting, 1) == A
+        queue.done(A)
+        queue.done(held[0])
+        assert await take(queue) == Key("slow", "00064"), "one for one"
+
+    async def test_each_of_many_slow_namespaces_leaves_one_for_the_next(self) -> None:
+        queue = WorkQueue(workers=20)
+        for namespace in "abcdefgh":
+            for key in names(namespace, 100):
+                queue.add(key)
+        taken = []
+        while True:
+            try:
+                taken.append(await asyncio.wait_for(queue.get(), 0.01))
+            except TimeoutError:
+                break
+        assert len(taken) < 20
+        queue.add(A)
+        assert await take(queue) == A
+
+    @pytest.mark.parametrize("workers", [1, 2, 3])
+    async def test_few_workers_work_all_the_same(self, workers: int) -> None:
+        queue = WorkQueue(workers)
+        keys = names("n", 5)
+        for key in keys:
+            queue.add(key)
+        for key in keys:
+            assert await take(queue) == key
+            queue.done(key)
+
+
+class TestWhoGivesWay:
+    async def test_records_wait_for_what_is_due_in_the_same_namespace(self, queue: WorkQueue) -> None:
+        queue.add(A)
+        await take(queue)
+        assert not queue.gives_way(A)
+        queue.add(B, urgent=True)
+        assert queue.gives_way(A)
+
+    async def test_records_of_what_was_due_wait_for_what_is_due_anywhere(self, queue: WorkQueue) -> None:
+        queue.add(A, urgent=True)
+        await take(queue)
+        queue.add(Key("other", "a"), urgent=True)
+        assert queue.gives_way(A)
+        queue.done(await take(queue))
+        assert not queue.gives_way(A)
+
+    async def test_records_that_have_had_their_turn_wait_for_no_other_namespace(self, queue: WorkQueue) -> None:
+        """Or the records of one were never written while another has thousands due."""
+        queue.add(A)
+        await take(queue)
+        queue.add(Key("other", "a"), urgent=True)
+        assert not queue.gives_way(A)
+
+
+KEYS = st.builds(Key, st.sampled_from("abc"), st.sampled_from("12345"))
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """No key is lost or doubled, none is worked on twice, no namespace starves, the order within one is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = WorkQueue(workers=6)
+        self.urgent: dict[WorkKey, None] = {}
+        self.calm: dict[WorkKey, None] = {}
+        self.working: list[WorkKey] = []
+        self.again: dict[WorkKey, bool] = {}
+        self.passed_over: defaultdict[str, int] = defaultdict(int)
+        """By namespace: how many keys of others were taken while it could have had a worker."""
+
+    @rule(key=KEYS, urgent=st.booleans())
+    def add(self, key: WorkKey, urgent: bool) -> None:
+        self.queue.add(key, urgent=urgent)
+        if key in self.working:
+            self.again[key] = self.again.get(key, False) or urgent
+        elif urgent:
+            self.calm.pop(key, None)
+            self.urgent.setdefault(key)
+        elif key not in self.urgent:
+            self.calm.setdefault(key)
+
+    def may(self, namespace: str) -> bool:
+        free = 6 - len(self.working)
+        return sum(key.namespace == namespace for key in self.working) < 2 * free
+
+    @precondition(lambda self: any(self.may(key.namespace) for key in (*self.urgent, *self.calm)))
+    @rule()
+    def take(self) -> None:
+        able = {key.namespace for key in (*self.urgent, *self.calm) if self.may(key.namespace)}
+        taking = self.queue.get()
+        with pytest.raises(StopIteration) as taken:
+            taking.send(None)
+        key: WorkKey = taken.value.value
+        assert self.may(key.namespace)
+        line = self.urgent if key in self.urgent else self.calm
+        assert key == next(each for each in line if each.namespace == key.namespace), "first in, first out"
+        if line is self.calm:
+            assert not any(each.namespace == key.namespace for each in self.urgent), "what is due goes first"
+        del line[key]
+        assert key not in self.working
+        self.working.append(key)
+        self.passed_over.pop(key.namespace, None)
+        for namespace in able - {key.namespace}:
+            self.passed_over[namespace] += 1
+            # Two others have their turns, and where it has nothing due, those that have take four of five.
+            assert self.passed_over[namespace] <= 2 * (URGENT_IN_A_ROW + 1) + 1
+
+    @precondition(lambda self: self.working)
+    @rule(data=st.data())
+    def done(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.working))
+        self.working.remove(key)
+        self.queue.done(key)
+        if key in self.again:
+            (self.urgent if self.again.pop(key) else self.calm)[key] = None
+
+    @rule()
+    def clear(self) -> None:
+        self.queue.clear()
+        for forgotten in (self.urgent, self.calm, self.again):
+            forgotten.clear()
+
+    @invariant()
+    def nothing_is_lost_or_doubled(self) -> None:
+        assert len(self.queue) == len(self.urgent) + len(self.calm) + len(self.again)
+        assert self.queue.ready == bool(self.urgent or self.calm)
+
+
+TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
