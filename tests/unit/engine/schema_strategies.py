@@ -1,4 +1,4 @@
-"""Values that a schema of ours allows, as hypothesis strategies: what the API server lets through before CEL has its say.
+"""Values that a schema of ours allows, as hypothesis strategies: what the API server lets pass before CEL has its say.
 
 What a schema cannot say of a string (that it is a cron expression, a zone, an instant) is said by its name: such a
 string is drawn from words that mean something, and from others that do not.
