@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from carillon.api.keys import RUN_UID_LABEL
+from carillon.api.keys import ATTEMPT_LABEL, RUN_UID_LABEL
 from carillon.cli import completion
 from carillon.cli.cluster import Cluster, Object, Place, connected, world_of
 from carillon.cli.options import placed
@@ -15,7 +15,7 @@ from carillon.cli.selection import list_runs
 from carillon.cli.tail import Tail, started, why_not_started
 from carillon.cli.targets import find_target
 from carillon.cli.wait import wait_for
-from carillon.engine.words import counted, listed
+from carillon.engine.words import listed
 from carillon.kube.resources import PODS
 
 
@@ -31,9 +31,7 @@ def logs_command(
         ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is finished.")] = False,
-    attempt: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of this pod alone, counted as they were made.")
-    ] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this attempt alone (spec.retry).")] = None,
     container: Annotated[str, typer.Option("--container", "-c", metavar="NAME", help="Of this container alone.")] = "",
     tail_lines: Annotated[
         int | None, typer.Option("--tail", min=0, metavar="N", help="The last lines of each container.")
@@ -94,9 +92,10 @@ async def _pods(cluster: Cluster, each: SeenRun) -> list[Object]:
 
 
 async def _print(pods: Sequence[Object], each: SeenRun, tail: Tail, attempt: int | None) -> None:
-    if attempt is not None and attempt > len(pods):
-        raise Problem(f"{each.name} has {counted(len(pods), 'pod')} left, and no attempt {attempt}")
-    chosen = pods if attempt is None else [pods[attempt - 1]]
+    chosen = [pod for pod in pods if attempt in (None, _attempt_of(pod))]
+    if attempt is not None and not chosen:
+        there = listed([str(number) for number in sorted(set(map(_attempt_of, pods)))])
+        raise Problem(f"no pod of attempt {attempt} of {each.name} is left{f': there is {there}' if there else ''}")
     for pod in chosen:
         name = pod["metadata"]["name"]
         if not started(pod):
@@ -107,6 +106,11 @@ async def _print(pods: Sequence[Object], each: SeenRun, tail: Tail, attempt: int
             _say(f"pod {name}, {pods.index(pod) + 1} of {len(pods)}")
         tail.show([pod])
         await tail.drain(None)
+
+
+def _attempt_of(pod: Object) -> int:
+    text = (pod["metadata"].get("labels") or {}).get(ATTEMPT_LABEL, "")
+    return int(text) if text.isdecimal() else 1  # the first one's bear none
 
 
 def _last_words(each: SeenRun, pods: Sequence[Object]) -> None:

@@ -33,7 +33,9 @@ def run(name: str, job: str, phase: str = "", *, namespace: str = "files", **mor
     }
 
 
-def pod(name: str, run_name: str, *, code: int | None = 0, waiting: str = "", created: str = "17:00:00") -> Object:
+def pod(
+    name: str, run_name: str, *, code: int | None = 0, waiting: str = "", created: str = "17:00:00", attempt: int = 1
+) -> Object:
     """A pod of a run; it runs while it has no exit code."""
     state: Object = {"terminated": {"exitCode": code}} if code is not None else {"running": {}}
     if waiting:
@@ -47,7 +49,10 @@ def pod(name: str, run_name: str, *, code: int | None = 0, waiting: str = "", cr
             "uid": f"uid-{name}",
             "resourceVersion": "5",
             "creationTimestamp": f"2026-11-22T{created}Z",
-            "labels": {"carillon.dev/run-uid": f"uid-{run_name}"},
+            "labels": {
+                "carillon.dev/run-uid": f"uid-{run_name}",
+                **({"carillon.dev/attempt": str(attempt)} if attempt > 1 else {}),
+            },
         },
         "spec": {"containers": [{"name": "main"}]},
         "status": {"containerStatuses": [{"name": "main", "restartCount": 0, "state": state}]},
@@ -68,7 +73,13 @@ def office() -> FakeApi:
     api.add("pods", pod("nightly-database-dump-1795311000-2x8vq", "nightly-database-dump-1795311000", code=1))
     api.add(
         "pods",
-        pod("nightly-database-dump-1795311000-9kfzt", "nightly-database-dump-1795311000", code=1, created="17:01:00"),
+        pod(
+            "nightly-database-dump-1795311000-9kfzt",
+            "nightly-database-dump-1795311000",
+            code=1,
+            created="17:01:00",
+            attempt=2,
+        ),
     )
     for name in ("2x8vq", "9kfzt"):
         api.logs[f"nightly-database-dump-1795311000-{name}", "main"] = WORDS.splitlines()

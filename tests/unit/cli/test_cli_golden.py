@@ -123,6 +123,7 @@ CASES: list[tuple[str, Callable[[], FakeApi], str, int]] = [
     ("errors-one", office, "errors nightly-database-dump -n files --since 90m", 80),
     ("errors-json", office, "errors nightly-database-dump -n files -o json", 80),
     ("logs", office, "logs nightly-database-dump -n files", 80),
+    ("logs-no-such-attempt", office, "logs nightly-database-dump-1795311000 -n files --attempt 3", 120),
     ("logs-attempt", office, "logs nightly-database-dump-1795311000 -n files --attempt 2 --prefix", 120),
     ("logs-last-words", office, "logs report-7 -n files", 80),
     ("logs-no-container", office, "logs report-7 -n files --container sidecar", 80),
