@@ -39,7 +39,7 @@ def _integers(schema: Schema) -> st.SearchStrategy[Any]:
 def _strings(schema: Schema) -> st.SearchStrategy[Any]:
     least, most = schema.get("minLength", 0), schema.get("maxLength", 20)
     if "pattern" in schema:
-        pattern: st.SearchStrategy[str] = st.from_regex(schema["pattern"], fullmatch=True)
+        pattern: st.SearchStrategy[Any] = st.from_regex(schema["pattern"], fullmatch=True)
         return pattern.filter(lambda text: least <= len(text) <= most and not text.endswith("\n"))
     alphabet = st.characters(codec="utf-8", exclude_characters="\x00")
     return st.text(alphabet, min_size=least, max_size=min(most, 20))
