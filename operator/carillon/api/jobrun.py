@@ -34,7 +34,10 @@ class Phase(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether nothing can happen to the run any more."""
-        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED)
+        return self in FINISHED_PHASES
+
+
+FINISHED_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED})
 
 
 class RunTrigger(ApiModel):
