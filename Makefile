@@ -56,6 +56,10 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit tests/archive
 
+test-faults: $(READY) ## Leaders stopped at each await, stale views, absurd edits; and six of the faults of make chaos
+	$(BIN)/pytest tests/faults
+	@name=$(TEST_CLUSTER)-faults; trap 'hack/cluster/down --name '$$name EXIT; CARILLON_TEST_CLUSTER=$$name $(BIN)/pytest tests/chaos
+
 chaos: $(READY) ## Every fault on a real cluster for CHAOS_SECONDS in all (600): a table of what became of each due time
 	@CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m tests.chaos
 
@@ -103,4 +107,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-size bench-fair bench-latency soak cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit test-faults chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-size bench-fair bench-latency soak cluster cluster-down image demo
