@@ -52,6 +52,11 @@ lock: $(READY) ## Pin the dependencies anew (versions and hashes)
 test: $(READY) ## All tests: units, then a real API server, then real pods
 	@hack/test $(TEST_CLUSTER)
 
+test-faults: $(READY) ## A fault at every write of every story; operators killed, the archive's database away, with pods
+	$(BIN)/pytest tests/faults
+	@hack/cluster/up --name $(TEST_CLUSTER)-faults >/dev/null; trap 'hack/cluster/down --name $(TEST_CLUSTER)-faults' EXIT; \
+	    CARILLON_TEST_CLUSTER=$(TEST_CLUSTER)-faults $(BIN)/pytest tests/e2e/test_operator.py tests/e2e/test_archive.py
+
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit tests/archive
 
@@ -93,4 +98,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-faults test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-idle bench-latency cluster cluster-down image demo
