@@ -179,9 +179,9 @@ class TestSuspension:
         definition = a_definition(
             EVERY_MINUTE, created="2021-01-01 00:00", handled="2021-03-10 00:00", status=suspended
         )
-        began = time.perf_counter()
+        began = time.process_time()
         plan = decide(snapshot(definition), at("00:00:30"))
-        assert time.perf_counter() - began < 0.25
+        assert time.process_time() - began < 1, "of the CPU; to walk them takes several"
         minutes = (5 * 365 + 1) * 24 * 60
         assert skipped(plan, definition) == [f"t0 2021-03-10 00:01:00-00:00:00 x{minutes} Suspended"]
 
@@ -308,9 +308,9 @@ class TestDowntime:
     def test_years_of_every_minute_are_counted_and_not_walked(self) -> None:
         definition = a_definition(EVERY_MINUTE, created="2021-01-01 00:00", handled="2021-03-10 12:00")
         run = a_run("11:59")
-        began = time.perf_counter()
+        began = time.process_time()
         plan = decide(snapshot(definition, run), at("11:59:30"))
-        assert time.perf_counter() - began < 0.25
+        assert time.process_time() - began < 1, "of the CPU; to walk them takes several"
         minutes = (5 * 365 + 1) * 24 * 60 - 2
         assert skipped(plan, definition) == [f"t0 2021-03-10 12:01:00-11:58:00 x{minutes} CatchUp"]
         assert status_after(plan, definition).counts.skipped == minutes
