@@ -14,7 +14,7 @@ from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook
 from carillon.engine.reasons import why_skipped
 from carillon.engine.runstory import RunStory, run_of
-from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of
+from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of, still_counts
 from carillon.engine.triggers import SECOND, names
 from carillon.engine.words import clock, counted, span
 
@@ -142,15 +142,14 @@ class _Case:
             if line.trigger not in by_name or not line.from_ <= self.instant <= line.to:
                 continue
             planned = by_name[line.trigger]
-            alike, before = schedule_of(planned, line.reason), line.from_ - SECOND
             # While the job was disabled, or could not be scheduled, nothing was due that is not in the line.
             whole = line.reason in (SkipReason.SUSPENDED, SkipReason.INVALID)
-            whole = whole or line.count == planned.schedule.count(before, line.to)
+            whole = whole or line.count == planned.schedule.count(line.from_ - SECOND, line.to)
             if whole or self.instant in (line.from_, line.to):
                 certain.append(line)
-            elif alike.count(before, line.to) != line.count:
+            elif not still_counts(planned, line):
                 possible.append(line)
-            elif names(alike, self.instant):
+            elif names(schedule_of(planned, line.reason), self.instant):
                 certain.append(line)
         # What was excluded for one trigger may have been due for another, and then that decided.
         certain.sort(key=lambda line: line.reason == SkipReason.EXCLUDED)
@@ -261,7 +260,7 @@ class _Case:
                 "creating a definition never fires for the past",
                 "backfill it, if it has to run after all",
             )
-        if self.excluded:
+        if self.excluded and not self.possible:
             return self._left_out("It did not run")
         if self.spec.backend is Backend.CRON_JOB:
             condition = refused(self.definition)

@@ -221,6 +221,14 @@ ELEVEN = {"windows": [{"cron": "0 11 * * *", "durationSeconds": 60}]}
             for exclude in ({}, SIX)
         ),
         (
+            {"windows": [{"cron": "0 11,12 * * *", "durationSeconds": 60}]},  # as many, and not the same ones
+            skip("Excluded", "10:00", "12:00", 2),
+            "11:00",
+            Verdict.EXCLUDED,
+            "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 due "
+            "times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed since.",
+        ),
+        (
             ELEVEN,  # made after the due time had been skipped for another reason
             skip("CatchUp", "10:00", "12:00", 3),
             "11:00",
