@@ -401,6 +401,18 @@ class TestCoalescing:
             "t0 09:00:00-11:00:00 x2 ConcurrencyForbid",
         ]
 
+    def test_as_many_due_times_of_other_exclusions_are_not_the_same_ones(self) -> None:
+        """Of ten to twelve two were excluded, as today; but ten, where the line begins, is not excluded today."""
+        recorded = self.line("10:00", "12:00", 2, "Excluded")
+        windows = [{"cron": "0 11-13 * * *", "durationSeconds": 60}]
+        definition = a_definition(
+            HOURLY, since="08:00", handled="12:00", status={"skips": [recorded]}, exclude={"windows": windows}
+        )
+        assert skipped(decide(snapshot(definition), at("13:00:01")), definition) == [
+            "t0 13:00:00 Excluded",
+            "t0 10:00:00-12:00:00 x2 Excluded",
+        ]
+
     def test_an_edit_or_a_resume_begins_a_line(self) -> None:
         before = self.line("10:00", "11:00", 2, "ConcurrencyForbid")
         definition = a_definition(HOURLY, since="11:30", handled="11:30", status={"skips": [before]})
