@@ -215,8 +215,8 @@ ELEVEN = {"windows": [{"cron": "0 11 * * *", "durationSeconds": 60}]}
                 skip("Excluded", "10:00", "12:00", 2),
                 "11:00",
                 Verdict.EXCLUDED,
-                "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 due "
-                "times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed since.",
+                "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 "
+                "due times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed since.",
             )
             for exclude in ({}, SIX)
         ),
