@@ -216,7 +216,8 @@ ELEVEN = {"windows": [{"cron": "0 11 * * *", "durationSeconds": 60}]}
                 "11:00",
                 Verdict.EXCLUDED,
                 "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 "
-                "due times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed since.",
+                "due times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed "
+                "since.",
             )
             for exclude in ({}, SIX)
         ),
