@@ -56,9 +56,8 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit tests/archive
 
-test-faults: $(READY) ## Leaders stopped at each await, stale views, absurd edits; and six of the faults of make chaos
-	$(BIN)/pytest tests/faults
-	@name=$(TEST_CLUSTER)-faults; trap 'hack/cluster/down --name '$$name EXIT; CARILLON_TEST_CLUSTER=$$name $(BIN)/pytest tests/chaos
+test-faults: $(READY) ## A fault at each write and each await of every story, stale views, absurd edits; killed operators, with pods
+	@hack/test-faults $(TEST_CLUSTER)-faults
 
 chaos: $(READY) ## Every fault on a real cluster for CHAOS_SECONDS in all (600): a table of what became of each due time
 	@CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m tests.chaos

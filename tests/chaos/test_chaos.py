@@ -12,8 +12,8 @@ from tests.conftest import CURRENT, Cluster
 
 SECONDS = 2.0
 SEED = 7
-BOUNDS = Bounds(hand_over_seconds=3.0, take_over_seconds=10.0)
-"""Twice and more of what `make chaos` holds operators to: other tests use the machine, too."""
+BOUNDS = Bounds(hand_over_seconds=15.0, take_over_seconds=60.0)
+"""Only what is broken takes as long: how long it takes is for `make chaos` to judge, as other tests use this machine, too."""
 
 
 async def test_no_due_time_is_lost_or_doubled(crds: Cluster, capsys: pytest.CaptureFixture[str]) -> None:

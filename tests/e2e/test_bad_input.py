@@ -4,7 +4,6 @@ And the other jobs go on.
 """
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from tests.e2e.objects import every, scheduled_job
 from tests.e2e.together import together
 
 GOOD = [{"name": "daily", "cron": "0 3 * * *"}]
-SECONDS = 2.0
-"""A second, and one for a busy machine."""
 
 
 def triggers(**fields: str) -> dict[str, Any]:
@@ -36,15 +33,12 @@ def triggers(**fields: str) -> dict[str, Any]:
     ],
 )
 def test_what_only_the_operator_can_tell(api: Api, namespace: str, spec: dict[str, Any], words: list[str]) -> None:
-    began = time.monotonic()
     api.create("scheduledjobs", namespace, scheduled_job("bad", **spec))
-    bad = api.until_ready(namespace, "bad", "False", seconds=10)
-    took = time.monotonic() - began
+    bad = api.until_ready(namespace, "bad", "False")
     said = condition(bad, "Ready", "message")
     assert [word for word in words if word not in said] == [], said
     assert condition(bad, "Stalled") == "True"
     assert bad["status"]["display"]["status"] == "Invalid"
-    assert took < SECONDS
     described = api.cluster.kubectl("--namespace", namespace, "describe", "scheduledjob", "bad").stdout
     assert words[0] in described
 

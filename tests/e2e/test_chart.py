@@ -347,4 +347,4 @@ class TestForSomeNamespacesOnly:
     def test_its_operator_was_refused_nothing(self, small: Release) -> None:
         logged = small.kubectl("logs", f"--selector={SELECTOR}", "--tail=-1")
         assert "carillon" in logged
-        assert [line for line in logged.splitlines() if "403" in line or '"level":"error"' in line] == []
+        assert [line for line in logged.splitlines() if " 403 " in line or '"level":"error"' in line] == []

@@ -52,7 +52,7 @@ def test_a_run_that_has_not_started_is_stopped_at_once(api: Api, namespace: str)
     waiting = api.until_phase(namespace, run, "Paused")
     assert waiting["reason"] == "PauseRequested"
     api.patch("jobruns", namespace, run, {"spec": {"stop": True}})
-    assert api.until_finished(namespace, run, seconds=5)["phase"] == "Stopped"
+    assert api.until_finished(namespace, run)["phase"] == "Stopped"
     assert api.select("jobs", namespace) == []
 
 

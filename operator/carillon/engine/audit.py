@@ -231,11 +231,13 @@ def _crowded(definitions: Iterable[Definition], now: datetime) -> list[str]:
         if definition.suspended(now) or definition.invalid:
             continue
         marks = {mark.name: mark for mark in definition.status.triggers}
+        crowded: set[datetime] = set()
         for trigger in definition.triggers:
             mark = marks.get(trigger.name)
             schedule = bound_to(trigger, mark.since if mark is not None else definition.created).open
             if schedule.count(now, now + WINDOW) > 24 * 60:
                 continue  # due more often than every minute: it is in each of them
-            minutes.update({due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)})
+            crowded |= {due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)}
+        minutes.update(crowded)
     busiest = [(minute, count) for minute, count in minutes.most_common(10) if count >= CROWDED]
     return [f"{minute:%Y-%m-%d %H:%MZ}  {count} jobs due" for minute, count in busiest]

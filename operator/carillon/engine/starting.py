@@ -115,6 +115,13 @@ def _put_off(definition: Definition, run: Run, put_off: Early, now: datetime) ->
     return Start(status=run.status.model_copy(update=update), wake_at=min(m for m in moments if m > now))
 
 
+def until_mended(definition: Definition, run: Run) -> JobRunStatus:
+    """Status of a run that waited for its time when its definition became one that cannot be scheduled."""
+    message = f"waits until ScheduledJob {definition.key} is mended, which is not valid: {definition.invalid}"
+    update = {"reason": SkipReason.INVALID.value, "message": beginning(message, MESSAGE_BYTES)}
+    return run.status.model_copy(update=update)
+
+
 def _without_slot(
     definition: Definition,
     run: Run,
