@@ -8,6 +8,7 @@ CLUSTER ?= default
 K8S_VERSION ?= v1.36.3
 TEST_CLUSTER ?= test
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 600
 export K8S_VERSION
 
 BIN := .venv/bin
@@ -55,6 +56,12 @@ test: $(READY) ## All tests: units, then a real API server, then real pods
 test-unit: $(READY) ## The tests that need no cluster
 	$(BIN)/pytest tests/unit tests/archive
 
+test-faults: $(READY) ## A fault at each write and each await of every story, stale views, absurd edits; killed operators, with pods
+	@hack/test-faults $(TEST_CLUSTER)-faults
+
+chaos: $(READY) ## Every fault on a real cluster for CHAOS_SECONDS in all (600): a table of what became of each due time
+	@CHAOS_SECONDS=$(CHAOS_SECONDS) $(BIN)/python -m tests.chaos
+
 fuzz: $(READY) ## Fuzz the parsers of schedules for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
 	@mkdir -p build/fuzz/corpus
@@ -67,8 +74,14 @@ bench-schedule: $(READY) ## Due times per second, against croniter and cronsim
 bench-calendars: $(READY) ## What a Calendar costs that 10,000 ScheduledJobs name, and how late others are meanwhile
 	$(BIN)/python -m tests.bench.calendars
 
-bench-idle: $(READY) ## Memory and CPU of the operator at rest with 1,000 ScheduledJobs
-	$(BIN)/python -m tests.bench.idle
+bench-size: $(READY) ## 1,000 and 10,000 ScheduledJobs (--counts for more): memory, CPU at rest, start, take-over; writes per execution
+	$(BIN)/python -m tests.bench.size
+
+bench-fair: $(READY) ## What 10,000 ScheduledJobs of one namespace cost another: runs, Run Now and edits, beside quiet
+	$(BIN)/python -m tests.bench.fair
+
+soak: $(READY) ## 200,000 watch events through the operator: memory before and after; fails when it grows
+	$(BIN)/python -m tests.bench.soak
 
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
@@ -96,4 +109,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit fuzz bench-schedule bench-calendars bench-events bench-archive bench-burst bench-idle bench-latency cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit test-faults chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-burst bench-size bench-fair bench-latency soak cluster cluster-down image demo

@@ -11,26 +11,16 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 from carillon.api import keys
-from carillon.kube.client import Client
-from carillon.kube.errors import ApiError
-from carillon.kube.resources import JOBS, PODS, SCHEDULED_JOBS
-from tests.bench.harness import NAMESPACE, OperatorProcess, client, control_plane, percentile, scheduled_job
-
-
-async def finish_pods(connection: Client) -> None:
-    """Report each pod as succeeded as soon as it is there."""
-    _, version = await connection.list(PODS, NAMESPACE)
-    async with aclosing(connection.watch(PODS, NAMESPACE, resource_version=version, timeout_seconds=3600)) as events:
-        async for kind, pod in events:
-            if kind == "ADDED":
-                name = pod["metadata"]["name"]
-                try:
-                    await connection.merge_patch(
-                        PODS, NAMESPACE, name, {"status": {"phase": "Succeeded"}}, subresource="status"
-                    )
-                except ApiError as error:
-                    if not error.not_found:
-                        raise
+from carillon.kube.resources import JOBS, SCHEDULED_JOBS
+from tests.bench.harness import (
+    NAMESPACE,
+    OperatorProcess,
+    client,
+    control_plane,
+    finish_pods,
+    percentile,
+    scheduled_job,
+)
 
 
 async def measure(kubeconfig: str, samples: int) -> None:

@@ -84,7 +84,7 @@ class Operators:
 
     def start(self, *, wait: bool = True) -> OperatorProcess:
         """Start one more; with `wait`, until it leads."""
-        identity, port, progress_port = f"operator-{len(self.started) + 1}", _free_port(), _free_port()
+        identity, port, progress_port = f"operator-{len(self.started) + 1}", free_port(), free_port()
         command = [sys.executable, "-m", "carillon", "operator", "--identity", identity, "--log-format", "json"]
         command += ["--kubeconfig", str(self.cluster.kubeconfig), "--probe-port", str(port)]
         command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", LEASE, *self.arguments]
@@ -162,6 +162,7 @@ def _complains(line: str) -> bool:
     return entry.get("level") in ("error", "critical") or "exception" in entry or "Traceback" in line
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])

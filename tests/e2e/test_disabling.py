@@ -60,7 +60,7 @@ def test_disabled_job_runs_only_by_force(api: Api, namespace: str) -> None:
 
 @together
 def test_run_of_a_job_that_is_not_there(api: Api, namespace: str) -> None:
-    status = api.until_finished(namespace, api.run_now(namespace, "nobody"), seconds=5)
+    status = api.until_finished(namespace, api.run_now(namespace, "nobody"))
     assert (status["phase"], status["reason"]) == ("Skipped", "NotFound")
     assert f"{namespace}/nobody" in status["message"]
 
@@ -98,6 +98,6 @@ def test_edited_schedule_fires_from_then_on(api: Api, namespace: str) -> None:
     api.until_ready(namespace, "moved")
     due = in_seconds(2)
     api.patch("scheduledjobs", namespace, "moved", {"spec": {"triggers": at(due)}})
-    runs = api.until_all("jobruns", namespace, bool, "the run of the new time", seconds=8)
+    runs = api.until_all("jobruns", namespace, bool, "the run of the new time")
     assert [run["spec"]["scheduledTime"] for run in runs] == [rfc3339(due)]
     api.until("scheduledjobs", namespace, "moved", lambda it: condition(it, "LastRunSucceeded"), "its end")

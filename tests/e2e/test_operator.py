@@ -143,7 +143,7 @@ def test_graceful_stop_hands_over_at_once(api: Api, operators: Operators, namesp
     assert took < LEASE_SECONDS, "sooner than the lease runs out"
     assert api.until_finished(namespace, run)["phase"] == "Succeeded"
     late = api.run_now(namespace, "slow")
-    api.until_phase(namespace, late, "Running", seconds=10)
+    api.until_phase(namespace, late, "Running")
 
 
 def test_probes(api: Api, operators: Operators, namespace: str) -> None:

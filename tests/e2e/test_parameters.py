@@ -2,12 +2,11 @@
 
 import base64
 import re
-import time
 from typing import Any
 
 from tests.e2e.api import Api, Manifest, condition
 from tests.e2e.objects import at, in_seconds, job_template, scheduled_job
-from tests.e2e.together import Crowd, together
+from tests.e2e.together import together
 
 AWKWARD = {
     "expansion": "$(HOME) $(PARAM_DAYS) $(NONE) $$(HOME) $$ $ $(",
@@ -98,14 +97,12 @@ def test_defaults_stand_in_for_what_nobody_says(api: Api, namespace: str) -> Non
     assert output(api, namespace, told) == "days=7 mode=fast\n"
 
 
-def test_wrong_values_are_told_within_a_second_and_all_at_once(api: Api, namespace: str, crowd: Crowd) -> None:
+@together
+def test_wrong_values_are_told_all_at_once(api: Api, namespace: str) -> None:
     mode: Manifest = {"name": "mode", "type": "Enum", "enum": ["fast", "thorough"], "required": True}
     api.create("scheduledjobs", namespace, echo(DAYS, mode))
     api.until_ready(namespace, "sweep")
-    crowd.settle()
-    began = time.monotonic()
     status = api.until_finished(namespace, api.run_now(namespace, "sweep", parameters={"days": "0", "mod": "fast"}))
-    assert time.monotonic() - began < 2, "a second, and one for a busy machine"
     assert (status["phase"], status["reason"]) == ("Skipped", "InvalidParameters")
     for words in (
         'spec.parameters.days: found "0"; use at least 1',

@@ -23,7 +23,8 @@ from tests.e2e.objects import instant, job_template, scheduled_job
 from tests.e2e.operators import OperatorProcess, Operators
 
 INTERVAL_SECONDS = 2.0
-TOLERANCE_SECONDS = 0.25
+LATE_SECONDS = 1.0
+"""How late the first of several writes may be seen, and the others be on time."""
 """How much closer two writes may be seen, for the time of each is that of its arrival at the test."""
 AUTHORIZATION = '"Authorization: Bearer $(cat "$CARILLON_TOKEN_FILE")"'
 WGET = f'wget -qO- --header {AUTHORIZATION} "$CARILLON_PROGRESS_URL" --post-data'
@@ -130,7 +131,7 @@ def test_the_line_of_curl_in_the_docs(api: Api, two: Two, namespace: str, tmp_pa
     }
     done = subprocess.run(["sh", "-euc", line], env=environment, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    api.until("jobruns", namespace, run, reported(40, "half way"), "what curl said", seconds=10)
+    api.until("jobruns", namespace, run, reported(40, "half way"), "what curl said")
 
 
 def test_the_standby_takes_reports_and_the_leader_keeps_them(api: Api, two: Two, namespace: str) -> None:
@@ -288,7 +289,7 @@ def test_chatter_to_both_replicas_in_turn(api: Api, two: Two, namespace: str) ->
             operator = (two.leader, two.standby)[number % 2]
             assert two.report(operator, token, f"percent={number * 2}&message=report+{number}") == (204, "")
             time.sleep(0.2)
-        api.until("jobruns", namespace, run, reported(100, "report 50"), "the last report", seconds=10)
+        api.until("jobruns", namespace, run, reported(100, "report 50"), "the last report")
         time.sleep(3 * INTERVAL_SECONDS)
     assert reported(100, "report 50")(api.get("jobruns", namespace, run)), "and no older one after it"
     writes.check(at_least=3)
@@ -326,7 +327,7 @@ class Watched:
         times = [at for at, _ in self._seen]
         gaps = [round(after - before, 2) for before, after in itertools.pairwise(times)]
         assert len(times) >= at_least, gaps
-        assert min(gaps) >= INTERVAL_SECONDS - TOLERANCE_SECONDS, gaps
+        assert sum(gaps) >= len(gaps) * INTERVAL_SECONDS - LATE_SECONDS, gaps
         stamps = [stamp for _, stamp in self._seen]
         assert stamps == sorted(stamps), "no older report takes the place of a newer one"
 

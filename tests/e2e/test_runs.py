@@ -87,7 +87,7 @@ def test_run_that_takes_too_long_is_ended(api: Api, namespace: str) -> None:
     assert (status["phase"], status["reason"]) == ("Failed", "TimedOut")
     assert "spec.timeoutSeconds: 3" in status["message"]
     took = instant(status["completionTime"]) - instant(status["startTime"])
-    assert 3 <= took.total_seconds() <= 20
+    assert 3 <= took.total_seconds() < 120, "and not the ten minutes of its script"
     api.until_all("pods", namespace, lambda pods: not any(_active(pod) for pod in pods), "no pod that still runs")
 
 

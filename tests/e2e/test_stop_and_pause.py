@@ -1,6 +1,7 @@
 """Stop, pause and resume of runs, and jobs that are disabled for a while, with real pods."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_a_run_that_has_not_started_is_stopped_at_once(api: Api, namespace: str)
     waiting = api.until_phase(namespace, run, "Paused")
     assert waiting["reason"] == "PauseRequested"
     api.patch("jobruns", namespace, run, {"spec": {"stop": True}})
-    assert api.until_finished(namespace, run, seconds=5)["phase"] == "Stopped"
+    assert api.until_finished(namespace, run)["phase"] == "Stopped"
     assert api.select("jobs", namespace) == []
 
 
@@ -83,24 +84,41 @@ def test_pause_and_resume(api: Api, namespace: str) -> None:
 
 
 @together
-def test_who_else_suspends_jobs_is_left_alone(api: Api, namespace: str) -> None:
-    body = scheduled_job("queued")
+def test_a_run_that_waits_for_admission_is_queued(api: Api, namespace: str) -> None:
+    """A queueing system (Kueue) suspends the Job and says when it runs; that time counts toward nothing."""
+    body = scheduled_job("queued", pendingTimeoutSeconds=5, timeoutSeconds=60)
     body["spec"]["jobTemplate"]["metadata"] = {"labels": {"kueue.x-k8s.io/queue-name": "batch"}}
     body["spec"]["jobTemplate"]["spec"]["suspend"] = True
     api.create("scheduledjobs", namespace, body)
     run = api.run_now(namespace, "queued")
     waiting = api.until("jobruns", namespace, run, lambda it: it.get("status", {}).get("reason"), "a reason")["status"]
-    assert (waiting["phase"], waiting["reason"]) == ("Running", "JobSuspended")
+    assert (waiting["phase"], waiting["reason"]) == ("Queued", "WaitingForAdmission")
+    assert "Kueue (label kueue.x-k8s.io/queue-name: batch)" in waiting["message"]
+    status = api.until(
+        "scheduledjobs",
+        namespace,
+        "queued",
+        lambda it: it.get("status", {}).get("display", {}).get("status") == "Queued",
+        "STATUS Queued",
+    )["status"]
+    assert (status["counts"]["active"], status["counts"]["queued"]) == (1, 1)
+    other = api.until_finished(namespace, api.run_now(namespace, "queued"))
+    assert (other["phase"], other["reason"]) == ("Skipped", "ConcurrencyForbid"), "it holds its slot"
     api.patch("jobruns", namespace, run, {"spec": {"suspend": True}})
     refused = api.until(
         "jobruns", namespace, run, lambda it: it["status"].get("reason") == "PauseRefused", "the refusal"
     )["status"]
     assert "Kueue" in refused["message"]
+    assert refused["phase"] == "Queued"
     api.patch("jobruns", namespace, run, {"spec": {"suspend": False}})
+    time.sleep(max(0.0, 8 - (datetime.now(UTC) - instant(waiting["startTime"])).total_seconds()))
+    waits = api.get("jobruns", namespace, run)["status"]
+    assert (waits["phase"], waits["reason"]) == ("Queued", "WaitingForAdmission"), "past pendingTimeoutSeconds"
     job = refused["steps"][0]["job"]
     api.patch("jobs", namespace, job, {"spec": {"suspend": False}})  # as Kueue does
     done = api.until_finished(namespace, run)
     assert (done["phase"], done["reason"]) == ("Succeeded", "Completed")
+    assert done["pausedSeconds"] >= 7, "which timeoutSeconds does not count"
 
 
 @together

@@ -47,10 +47,10 @@
 {{- define "carillon.taskRules" -}}
 - apiGroups: [carillon.dev]
   resources: [scheduledjobs, jobruns, calendars]
-  verbs: [get, list]
+  verbs: [list]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list]
+  verbs: [list]
 {{- end -}}
 
 {{/* A ClusterRole and its binding, or, with watchNamespaces, a Role and its binding in each of the namespaces. */}}

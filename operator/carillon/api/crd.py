@@ -56,7 +56,7 @@ SCHEDULED_JOB_COLUMNS = (
     Column("Next", ".status.display.next", "The next due time."),
     Column("Schedule", ".status.display.schedule", "The triggers in their own words.", wide=True),
     Column("Active", ".status.counts.active", "Runs that hold a slot now.", type="integer", wide=True),
-    Column("Queued", ".status.counts.queued", "Runs that wait for a slot now.", type="integer", wide=True),
+    Column("Queued", ".status.counts.queued", "Runs that wait now.", type="integer", wide=True),
     Column("Succeeded", ".status.counts.succeeded", "Runs that succeeded.", type="integer", wide=True),
     Column("Failed", ".status.counts.failed", "Runs that failed.", type="integer", wide=True),
 )

@@ -34,7 +34,10 @@ class Phase(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether nothing can happen to the run any more."""
-        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED)
+        return self in FINISHED_PHASES
+
+
+FINISHED_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED})
 
 
 class RunTrigger(ApiModel):
@@ -151,9 +154,11 @@ class JobRunStatus(StatusModel):
     attempts: int | None = Field(
         default=None, ge=1, description="How often the run was attempted: its Jobs, the present one included."
     )
-    paused_since: Instant | None = Field(default=None, description="Since when the run is in pause, while it is.")
+    paused_since: Instant | None = Field(
+        default=None, description="Since when the Job is suspended, by a pause or by others, while it is."
+    )
     paused_seconds: int | None = Field(
-        default=None, ge=0, description="Seconds that earlier pauses took; timeoutSeconds does not count them."
+        default=None, ge=0, description="Seconds in which it was suspended before; timeoutSeconds does not count them."
     )
     # Nobody but the operator writes here, and always the whole: merged by key, each field of each attempt would be
     # named a second time in managedFields.

@@ -422,7 +422,7 @@ class Counts(StatusModel):
     """Finished runs since the definition was created."""
 
     active: int = Field(default=0, ge=0, description="Runs that hold a slot now.")
-    queued: int = Field(default=0, ge=0, description="Runs that wait for a slot now.")
+    queued: int = Field(default=0, ge=0, description="Runs that wait now, for a slot or for admission.")
     succeeded: int = Field(default=0, ge=0, description="Runs that succeeded.")
     failed: int = Field(default=0, ge=0, description="Runs that failed.")
     stopped: int = Field(default=0, ge=0, description="Runs that were stopped.")

@@ -99,13 +99,19 @@ def _print_story(definition: Definition, story: Story, found: Explanation, now: 
     for note in story.notes:
         fact("clocks", note)
     fact("counts", story.counted)
-    fact("excluded", f"yes: {story.excluded}" if story.excluded else "no")
+    fact("excluded", _excluded(story))
     fact("run", _run(story.run))
     fact("skip", "none" if story.skip is None else skip_line(story.skip))
     if story.policy:
         fact("decided by", story.policy)
     if story.cure:
         fact("to change it", story.cure)
+
+
+def _excluded(story: Story) -> str:
+    if story.excluded:
+        return f"yes: {story.excluded}"
+    return "not now" if story.verdict is Verdict.EXCLUDED else "no"
 
 
 def _run(found: RunStory | None) -> str:

@@ -6,20 +6,41 @@ leader has written. Other kinds need none of this: their followers tell every di
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
 
 import structlog
 
 from carillon.api import keys
-from carillon.controller.store import Store
+from carillon.controller.store import Object, Store
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import PODS, SCHEDULED_JOBS
 
 PAUSE_SECONDS = 2.0
 """Before a list that failed is asked for again; and a list of kopf's arrives in many pieces."""
+PAGE, PAGE_OF_METADATA = 200, 1_000
+"""Objects in a page: what is parsed at a time is what is in memory at a time."""
+MOST_ASKED_FOR = 100
+"""As many that have changed are asked for one by one; of more, all are listed."""
+BREATH = 20
+"""Definitions in a row before the rest of the event loop gets its turn."""
 
 log = structlog.get_logger(__name__)
+
+
+class _At(NamedTuple):
+    """Where an object is, and as of when."""
+
+    namespace: str
+    name: str
+    resource_version: str
+
+    @classmethod
+    def read(cls, raw: Object) -> "_At":
+        metadata = raw["metadata"]
+        return cls(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
 
 
 class Comparison:
@@ -72,28 +93,70 @@ class Comparison:
     async def compare(self) -> None:
         """Make the store's ScheduledJobs those that the API server has.
 
+        Their metadata say what has changed, and only that is read; where it is much, all of them, page by page.
+
         Raises:
             ApiError, Unreachable: it cannot be asked.
         """
         for namespace in self._namespaces:
-            here = [d for d in self._store.definitions() if namespace in (None, d.key.namespace)]
-            before = {d.uid for d in here}
+            known = {d.uid: d for d in self._store.definitions() if namespace in (None, d.key.namespace)}
             # From before the list, for another may overtake this one.
-            seen_before = max((int(d.resource_version) for d in here), default=0)
+            seen_before = max((int(d.resource_version) for d in known.values()), default=0)
             seen_before = max(seen_before, self._compared_at.get(namespace, 0))
-            items, version = await self._client.list(SCHEDULED_JOBS, namespace)
-            if int(version) < seen_before:
-                self.begin_anew()
-            self._compared_at[namespace] = int(version)
-            for raw in items:
-                try:
-                    self._store.put_definition(raw)
-                except Exception:
-                    # One object never stops the others.
-                    log.exception("a ScheduledJob could not be taken in", uid=raw["metadata"]["uid"])
-            for uid in before - {item["metadata"]["uid"] for item in items}:
+            found, version = await self._find(namespace) if known else ({}, seen_before)
+            versions = {uid: definition.resource_version for uid, definition in known.items()}
+            changed = [at for uid, at in found.items() if versions.get(uid) != at.resource_version]
+            if not known or version < seen_before or len(changed) > MOST_ASKED_FOR:
+                found, version = await self._take_in_all(namespace, seen_before)
+            else:
+                await self._take_in(changed)
+            self._compared_at[namespace] = version
+            for uid in known.keys() - found.keys():
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)
+
+    async def _find(self, namespace: str | None) -> tuple[dict[str, "_At"], int]:
+        """Where each of them is, by UID, and as of which version."""
+        found: dict[str, _At] = {}
+        version = ""
+        pages = self._client.pages(SCHEDULED_JOBS, namespace, limit=PAGE_OF_METADATA, metadata_only=True)
+        async with aclosing(pages):
+            async for items, as_of in pages:
+                version = as_of
+                found |= {item["metadata"]["uid"]: _At.read(item) for item in items}
+                items.clear()
+        return found, int(version)
+
+    async def _take_in_all(self, namespace: str | None, seen_before: int) -> tuple[dict[str, "_At"], int]:
+        found: dict[str, _At] = {}
+        version = ""
+        async with aclosing(self._client.pages(SCHEDULED_JOBS, namespace, limit=PAGE)) as pages:
+            async for items, as_of in pages:
+                if not version and int(as_of) < seen_before:
+                    self.begin_anew()
+                version = as_of
+                for number, raw in enumerate(items, start=1):
+                    found[raw["metadata"]["uid"]] = _At.read(raw)
+                    self._put(raw)
+                    if number % BREATH == 0:
+                        await asyncio.sleep(0)
+                items.clear()
+        return found, int(version)
+
+    async def _take_in(self, changed: Iterable["_At"]) -> None:
+        for at in changed:
+            try:
+                self._put(await self._client.get(SCHEDULED_JOBS, at.namespace, at.name))
+            except ApiError as error:
+                if not error.not_found:  # deleted since
+                    raise
+
+    def _put(self, raw: Object) -> None:
+        try:
+            self._store.put_definition(raw)
+        except Exception:
+            # One object never stops the others.
+            log.exception("a ScheduledJob could not be taken in", uid=raw["metadata"]["uid"])
 
     async def _find_pods(self) -> None:
         """Learn of pods that have outlived their Job; that they hold a slot was known to the last leader alone."""

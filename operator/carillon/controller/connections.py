@@ -15,7 +15,16 @@ MOST_CONNECTIONS = 512
 MOST_OF_AN_ADDRESS = 64
 CONNECTION_SECONDS = 10.0
 LONGEST_LINE, MOST_HEADERS = 8190, 32
-_TOO_MANY = "too many connections at a time; try again\n"
+_TOO_MANY = "too many connections; try again in a second\n"
+
+
+def turned_away(status: str) -> bytes:
+    """The whole answer to a connection that has no place here, whatever it was about to ask."""
+    head = f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
+    return f"{head}Content-Length: {len(_TOO_MANY)}\r\n\r\n{_TOO_MANY}".encode()
+
+
+ABUSED, FULL = turned_away("429 Too Many Requests"), turned_away("503 Service Unavailable")
 
 
 class BoundedServer(web.Server):
@@ -60,9 +69,7 @@ class BoundedServer(web.Server):
         address = str(peer[0]) if peer else ""
         abused = self._addresses[address] >= self._most_of_an_address
         if abused or len(self._open) >= self._most:
-            status = "429 Too Many Requests" if abused else "503 Service Unavailable"
-            head = f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
-            transport.write(f"{head}Content-Length: {len(_TOO_MANY)}\r\n\r\n{_TOO_MANY}".encode())
+            transport.write(ABUSED if abused else FULL)
             transport.close()
             return
         timer = asyncio.get_running_loop().call_later(self._seconds, transport.abort)

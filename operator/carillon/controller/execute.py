@@ -32,6 +32,8 @@ LAST_LINES = 20
 LAST_BYTES = 2048
 RETRY_REFUSED = timedelta(seconds=5)
 LONGEST_REFUSED = timedelta(seconds=60)
+NOT_OF_THE_JOB = (401, 404, 408, 409, 429)
+"""Answers of the API server that say nothing about the Job that was to be made."""
 
 log = structlog.get_logger(__name__)
 
@@ -246,7 +248,7 @@ class Executor:
 
     def _as_sent(self, action: plans.CreateJob) -> Object:
         body = build.keeping_last_words(action.body) if self._last_words else action.body
-        return able_to_report(body, self._progress_url)
+        return able_to_report(body, self._progress_url) if action.attempt == 1 else body
 
     def seal(self, action: plans.CreateJob) -> plans.CreateJob:
         """Make the bytes that are sent, before it is time to."""
@@ -266,13 +268,8 @@ class Executor:
             elif error.invalid or error.status == 400:
                 notes.refusals[action.run_uid] = Refusal(template_words(error), True, self._clock())
                 return
-            elif error.forbidden:
-                before = notes.refusals.get(action.run_uid)
-                attempts = before.attempts + 1 if before is not None else 1
-                pause = min(RETRY_REFUSED * 2 ** (attempts - 1), LONGEST_REFUSED)
-                retry_at = (self._clock() + pause).replace(microsecond=0)
-                since = before.since if before is not None else self._clock()
-                notes.refusals[action.run_uid] = Refusal(error.message, False, retry_at, attempts, since)
+            elif _is_of_the_job(error):
+                notes.refusals[action.run_uid] = self._refusal(error, notes.refusals.get(action.run_uid))
                 return
             else:
                 raise
@@ -280,6 +277,15 @@ class Executor:
             self._metrics.started(action.trigger, action.due_at, self._clock())
         notes.refusals.pop(action.run_uid, None)
         self._store.put_job(raw)
+
+    def _refusal(self, error: ApiError, before: Refusal | None) -> Refusal:
+        now = self._clock()
+        if before is not None and now - before.retry_at > LONGEST_REFUSED:
+            before = None  # something else has kept the run from being tried: it begins anew
+        attempts = before.attempts + 1 if before is not None else 1
+        pause = min(RETRY_REFUSED * 2 ** (attempts - 1), LONGEST_REFUSED)
+        since = before.since if before is not None else now
+        return Refusal(error.message, False, (now + pause).replace(microsecond=0), attempts, since)
 
     async def _look_up_definition(self, key: Key) -> None:
         known = self._store.definition(key)
@@ -433,3 +439,10 @@ def _reference(kind: str, namespace: str, name: str, uid: str) -> Reference:
 def _status_body(kind: str, namespace: str, name: str, resource_version: str, status: Object) -> Object:
     metadata = {"namespace": namespace, "name": name, "resourceVersion": resource_version}
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+
+
+def _is_of_the_job(error: ApiError) -> bool:
+    """Whether a Job is refused for what it is (quota, a policy, its size, a webhook that fails), and was not made."""
+    # A webhook that cannot be asked is answered with 500; other answers of that kind leave open what has happened.
+    webhook = error.status == 500 and "webhook" in error.message
+    return webhook or (400 <= error.status < 500 and error.status not in NOT_OF_THE_JOB)

@@ -14,8 +14,12 @@ import kopf
 
 from carillon.api.base import GROUP, VERSION
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 0.1
+"""So long a task with its object waits for another event of it: the list at start is one of all objects."""
+PAGE = 200
 STREAM_SECONDS = 60
+RENEWAL_SECONDS = 1.0
+"""How soon new credentials are noticed."""
 TOKEN_LIFE = timedelta(minutes=10)
 """Log in again this often with a token: a pod's token file is rotated."""
 
@@ -29,8 +33,11 @@ async def watch_definitions(
     on_gone: Callable[[str], None],
     on_listed: Callable[[], None],
     on_ready: Callable[[], None],
-) -> None:
-    """Follow the ScheduledJobs until cancelled.
+) -> bool:
+    """Follow the ScheduledJobs until cancelled; True when there are new credentials, and this has to begin anew.
+
+    kopf asks for credentials again after a 401, and after nothing else: with an authority that was renewed it would
+    try the old one for a minute.
 
     Args:
         namespaces: where; empty for the whole cluster.
@@ -65,9 +72,11 @@ async def watch_definitions(
     # A stream is ended by the server, or given up when it is silent: a half-open connection looks like a quiet cluster.
     settings.watching.server_timeout = STREAM_SECONDS
     settings.watching.client_timeout = STREAM_SECONDS * 1.5
+    settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = IDLE_SECONDS
     stop, ready = asyncio.Event(), asyncio.Event()
     waiting = asyncio.create_task(_call_when(ready, on_ready))
+    renewed = asyncio.create_task(_stop_when_renewed(configuration, stop))
     try:
         await kopf.operator(
             registry=registry,
@@ -81,6 +90,15 @@ async def watch_definitions(
         )
     finally:
         waiting.cancel()
+        renewed.cancel()
+    return renewed.done() and not renewed.cancelled()
+
+
+async def _stop_when_renewed(configuration: Callable[[], Any], stop: asyncio.Event) -> None:
+    began = configuration()
+    while configuration() is began:  # noqa: ASYNC110  (the library tells nobody)
+        await asyncio.sleep(RENEWAL_SECONDS)
+    stop.set()
 
 
 async def _call_when(ready: asyncio.Event, callback: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable
 
 import structlog
@@ -14,13 +15,17 @@ from aiohttp import web
 
 from carillon.controller.callers import Callers, Refused
 from carillon.controller.connections import BoundedServer
+from carillon.controller.listener import Listener
 from carillon.controller.metrics import Metrics
+from carillon.controller.rates import Rates
 from carillon.controller.reporting import NotWritten, Reporting
 from carillon.engine.reports import EXAMPLE, ReportRefused, read_report
 
 PATH = "/progress"
 LONGEST_BODY = 4096
 """In bytes."""
+REPORTS_A_SECOND, REPORTS_AT_ONCE = 10.0, 100
+"""With one token: at most one in two seconds is written anyway."""
 WRITE_SECONDS = 3.0
 """A report is taken even if it is not written in this time; it is tried on."""
 
@@ -35,6 +40,8 @@ class ProgressEndpoint:
         reporting: takes reports.
         metrics: counts answers.
         ready: None once the stores are filled and current, else what is awaited.
+        rates: how often a token may come.
+        address_rates: how often an address may connect.
         server: makes the server for a handler; with the bounds that hold.
     """
 
@@ -45,14 +52,19 @@ class ProgressEndpoint:
         reporting: Reporting,
         metrics: Metrics,
         ready: Callable[[], str | None],
+        rates: Rates | None = None,
+        address_rates: Rates | None = None,
         server: Callable[..., web.Server] = BoundedServer,
     ) -> None:
         self._callers = callers
         self._reporting = reporting
         self._metrics = metrics
         self._ready = ready
+        self._rates = rates or Rates(per_second=REPORTS_A_SECOND, burst=REPORTS_AT_ONCE)
+        self._address_rates = address_rates
         self._server = server
         self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self._told = ""
 
     async def start(self, address: str, port: int) -> None:
@@ -61,12 +73,16 @@ class ProgressEndpoint:
         Raises:
             OSError: the port is taken.
         """
-        self._runner = web.ServerRunner(self._server(self._answer), shutdown_timeout=1.0)
+        server = self._server(self._answer)
+        self._listener = Listener(server, rates=self._address_rates)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, address, port).start()
+        await self._listener.start(address, port)
 
     async def stop(self) -> None:
         """Stop listening, and write what still waits."""
+        if self._listener is not None:
+            await self._listener.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._reporting.close()
@@ -96,8 +112,11 @@ class ProgressEndpoint:
             raise Refused(405, f"found {request.method}; use POST (wget: --post-data): {EXAMPLE}")
         if (awaited := self._ready()) is not None:
             raise Refused(503, f"not ready: {awaited}; try again")
+        authorization = request.headers.get("Authorization", "")
+        if not self._rates.allows(hashlib.sha256(authorization.encode(errors="replace")).digest()):
+            raise Refused(429, f"more than {REPORTS_A_SECOND:.0f} reports a second; report again in a second")
         body = await _body(request)
-        run = await self._callers.run_of(request.headers.get("Authorization", ""), request.remote or "")
+        run = await self._callers.run_of(authorization, request.remote or "")
         if run.finished:
             raise Refused(409, f"JobRun {run.namespace}/{run.name} is finished ({run.phase}); its progress stays")
         try:

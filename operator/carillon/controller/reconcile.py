@@ -31,6 +31,9 @@ BREATH = 50
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_OUTAGE_SECONDS = 5.0
 """The API server is away or refuses: a due time waits no longer than this after it is back."""
+LONGEST_RECORDS_WAIT = timedelta(seconds=5)
+"""How long the records of a definition wait for what goes first. Where the API server is so slow that the next due time
+comes before the last one is fired, there is always something; and what is not recorded is never pruned."""
 LONGEST_PARKING_SECONDS = 60.0
 """A defect of ours; it will not mend itself."""
 
@@ -69,6 +72,7 @@ class Reconciler:
         self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
         self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob]] = {}
+        self._records_wait_since: dict[Key, datetime] = {}
 
     async def reconcile(self, key: WorkKey) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
@@ -133,10 +137,12 @@ class Reconciler:
             plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
+                if isinstance(key, Key):
+                    self._records_wait_since.pop(key, None)
                 self._prepare(key, plan.next_due)
                 return True
             if not plan.first and self._queue.gives_way(key):
-                # Somebody else's due time has come: creates go before records.
+                # Another due time has come, or is near: creates go before records.
                 self._queue.add(key)
                 return True
             # What was carried out and is still wanted makes no progress, and keeps no record from being written.
@@ -212,7 +218,8 @@ class Reconciler:
     async def _carry_out_all(self, key: Key, plan: plans.Plan, *, futile: bool = False) -> None:
         """What goes first, then what has to be known, then the records: each with a decision of its own.
 
-        What fails does not keep the records from being written: what was refused is overdue, and they say so.
+        What fails does not keep the records from being written: what was refused is overdue, and they say so. Nor does
+        what goes first again and again.
         """
         failed: ApiError | Unreachable | None = None
         begin = plan.look_ups if futile else plan.first or plan.look_ups
@@ -221,13 +228,18 @@ class Reconciler:
                 await self._carry_out(key, action)
             except (ApiError, Unreachable) as error:
                 failed = error
-        if failed is None and begin:
+        if failed is None and begin and not (plan.records and self._waited_long(key)):
             return
+        self._records_wait_since.pop(key, None)
         for record in plan.records:
             if not await self._carry_out(key, record):
                 break
         if failed is not None:
             raise failed
+
+    def _waited_long(self, key: Key) -> bool:
+        waited = self._clock() - self._records_wait_since.setdefault(key, self._clock())
+        return not timedelta(0) <= waited < LONGEST_RECORDS_WAIT  # the clock may have been set back
 
     async def _carry_out(self, key: Key, action: plans.Action) -> bool:
         """Carry out one action; False when the plan is out of date and has to be made anew."""

@@ -18,6 +18,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from carillon.controller.workqueue import DEFAULT_WORKERS
+
 CONFIG_FILE_VARIABLE = "CARILLON_CONFIG_FILE"
 _SOURCE = re.compile(r"([a-z0-9][-a-z0-9.]*/)?v[0-9]+((alpha|beta)[0-9]+)?/[a-z0-9][-a-z0-9]*")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -98,7 +100,12 @@ class Settings(BaseSettings):
     lease_duration_seconds: int = Field(
         default=4, ge=2, le=300, description="A standby takes over when the Lease was not renewed for so many seconds."
     )
-    workers: int = Field(default=64, ge=1, le=1000, description="Definitions worked on at the same time.")
+    workers: int = Field(
+        default=DEFAULT_WORKERS,
+        ge=1,
+        le=1000,
+        description="Definitions worked on at the same time; one namespace gets two thirds of them at most.",
+    )
     max_in_flight: int = Field(default=128, ge=1, le=2000, description="Requests to the API server at the same time.")
     relist_seconds: int = Field(
         default=300, ge=10, description="How often the ScheduledJobs are compared with a list of their metadata."

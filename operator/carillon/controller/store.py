@@ -8,7 +8,7 @@ itself has gone back, `begin_anew` forgets all that.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from carillon.api.event import EventCount
 from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.controller.calendars import Calendars, calendars_of
 from carillon.controller.groups import GroupKey, Groups
+from carillon.engine.concurrency import is_of
 from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
@@ -43,6 +44,7 @@ from carillon.engine.start_time import is_ahead
 
 Object = dict[str, Any]
 _BURIED = 20_000
+_NEVER = datetime.max.replace(tzinfo=UTC)
 NEWS = timedelta(seconds=30)
 """An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
 
@@ -201,6 +203,15 @@ class Store:
         """The definition as decisions see it: planned now, where it has to be."""
         family = self._families.get(key)
         return self._planned(family) if family is not None else None
+
+    def next_due(self, key: Key) -> datetime:
+        """What is due next by the definition's own status, where it says; else the end of time.
+
+        As the last leader saw it: good for who is looked at first, and for nothing else.
+        """
+        definition = self.definition(key)
+        upcoming = definition.status.next_executions if definition is not None else ()
+        return upcoming[0] if upcoming else _NEVER
 
     def sizes(self) -> dict[str, int]:
         """How many objects of each kind are held."""
@@ -409,7 +420,9 @@ class Store:
                 return run
         job = family.jobs.get(uid)
         named = family.runs.get(job.run_uid) if job is not None else None
-        return named if named is not None and not named.job_made else None
+        if job is None or named is None or named.job_made:
+            return None
+        return named if is_of(named, job) else None
 
     def put_job(self, raw: Object) -> None:
         """Take in a Job that carries our labels."""

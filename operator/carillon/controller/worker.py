@@ -64,8 +64,9 @@ class Worker:
         self._pulse = time.monotonic()
         for calendar in self._store.calendars.known():
             self._queue.add(calendar)
-        for key in self._store.known():
-            self._queue.add(key)
+        now = self._clock()
+        for due, key in sorted((self._store.next_due(key), key) for key in self._store.known()):
+            self._queue.add(key, Urgency.DUE if due <= now else Urgency.CALM)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow_agenda())

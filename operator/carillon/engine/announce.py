@@ -22,7 +22,8 @@ def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) 
     if told and not another:
         return []
     phase = Phase(status.phase)
-    resumed = run.status.phase == Phase.PAUSED and phase is Phase.RUNNING and not another
+    goes_on = phase is Phase.RUNNING and run.job_made and not another
+    resumed = goes_on and run.status.phase == Phase.PAUSED
     reason = "Started" if phase is Phase.RUNNING else phase.value
     stalls = phase is Phase.RUNNING and status.reason not in ("", PAUSING, REQUESTED.reason, REPLACED.reason)
     if phase is Phase.RUNNING and status.reason:
@@ -34,6 +35,8 @@ def announce_run(definition: Definition | None, run: Run, status: JobRunStatus) 
     text = _text(status, phase)
     if resumed:
         text = f"resumed Job {status.steps[-1].job}"
+    elif goes_on and run.status.phase == Phase.QUEUED and not status.reason:
+        text = f"admitted Job {status.steps[-1].job}"
     events = [Emit("JobRun", run.name, run.uid, severity, reason, text)]
     if definition is not None:
         events.append(

@@ -13,10 +13,10 @@ from carillon.api.jobrun import JobRunStatus, Phase, TriggerType
 from carillon.engine import build, names, pausing
 from carillon.engine.ending import ended
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
-from carillon.engine.model import Job, Observations, Refusal, Run
+from carillon.engine.model import Job, Observations, Run
 from carillon.engine.plan import CreateJob, LookUp, ReadJob
 from carillon.engine.retry import TIMED_OUT, waiting
-from carillon.engine.starting import JOB_REFUSED, NAME_TAKEN
+from carillon.engine.starting import JOB_REFUSED, NAME_TAKEN, gives_up
 from carillon.engine.terms import time_left
 
 
@@ -56,7 +56,8 @@ def attempt_again(
         words = f"{_over(job)} before attempt {attempt + 1}; the one before ended with: {step.message}"
         return Attempt(_failed(run.status, TIMED_OUT, words, now))
     refused = observations.refusals.get(run.uid)
-    if refused is not None and (refused.permanent or _for_too_long(refused, pending_timeout, now)):
+    give_up = pending_timeout is not None and refused is not None and gives_up(refused, pending_timeout, now)
+    if refused is not None and (refused.permanent or give_up):
         return Attempt(_failed(run.status, JOB_REFUSED, refused.message, now))
     if refused is not None and now < refused.retry_at:
         update = {"reason": JOB_REFUSED, "message": beginning(refused.message, MESSAGE_BYTES)}
@@ -75,11 +76,7 @@ def attempt_again(
         made, run, name=name, attempt=attempt + 1, deadline_seconds=job.terms.deadline_seconds(left)
     )
     trigger = run.spec.trigger.type.value
-    return Attempt(run.status, create=CreateJob(run.uid, name, body, due_at=None, trigger=trigger))
-
-
-def _for_too_long(refused: Refusal, pending_timeout: timedelta | None, now: datetime) -> bool:
-    return pending_timeout is not None and now - (refused.since or now) >= pending_timeout
+    return Attempt(run.status, create=CreateJob(run.uid, name, body, due_at=None, trigger=trigger, attempt=attempt + 1))
 
 
 def _over(job: Job) -> str:

@@ -12,6 +12,7 @@ from carillon.api.scheduledjob import TriggerStatus
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.model import Definition, Job, Key, PlannedTrigger, Run
 from carillon.engine.native import kept_time
+from carillon.engine.pausing import WAITING_FOR_ADMISSION
 from carillon.engine.skips import SKIP_LINES, schedule_of
 from carillon.engine.start_time import early, expected_start
 from carillon.engine.starting import WAITING
@@ -154,7 +155,11 @@ def _run(run: Run, definitions: Mapping[str, Definition], now: datetime) -> list
         return []
     if run.phase is Phase.SCHEDULED and not run.job_made:
         return [Finding(subject, f"made {_ago(age)} ago, and nothing became of it")]
-    patience = _patience(definitions.get(run.owner_uid), run, now) if run.status.reason == WAITING else STUCK_AFTER
+    patience = STUCK_AFTER
+    if run.status.reason == WAITING:
+        patience = _patience(definitions.get(run.owner_uid), run, now)
+    elif run.status.reason == WAITING_FOR_ADMISSION:
+        patience = WAITS_AT_MOST
     if run.phase is Phase.QUEUED and age > patience:
         return [Finding(subject, f"queued for {_ago(age)}: {run.status.reason}: {run.status.message}")]
     return []
@@ -226,11 +231,13 @@ def _crowded(definitions: Iterable[Definition], now: datetime) -> list[str]:
         if definition.suspended(now) or definition.invalid:
             continue
         marks = {mark.name: mark for mark in definition.status.triggers}
+        crowded: set[datetime] = set()
         for trigger in definition.triggers:
             mark = marks.get(trigger.name)
             schedule = bound_to(trigger, mark.since if mark is not None else definition.created).open
             if schedule.count(now, now + WINDOW) > 24 * 60:
                 continue  # due more often than every minute: it is in each of them
-            minutes.update({due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)})
+            crowded |= {due.replace(second=0) for due in schedule.newest(now, now + WINDOW, 24 * 60)}
+        minutes.update(crowded)
     busiest = [(minute, count) for minute, count in minutes.most_common(10) if count >= CROWDED]
     return [f"{minute:%Y-%m-%d %H:%MZ}  {count} jobs due" for minute, count in busiest]

@@ -3,11 +3,10 @@
 A backfill is named by what was asked for, so that asking twice makes nothing twice.
 """
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from carillon.api import keys
@@ -15,17 +14,14 @@ from carillon.api.base import API_VERSION, rfc3339
 from carillon.api.jobrun import TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy
 from carillon.engine.build import run_labels
+from carillon.engine.instants import count_excluded, count_named, merged
 from carillon.engine.model import Definition, Run
 from carillon.engine.names import digest
 from carillon.engine.outlook import Outlook, outlooks
 from carillon.engine.runstory import RunStory, run_of
 from carillon.engine.triggers import SECOND
-from carillon.engine.triggers import names as names_instant
-from carillon.schedule import Schedule
 
 RUN_NAME_LENGTH = 253
-EXACT = 10_000
-"""As many due times are counted one by one, so that an instant of two triggers counts once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +85,10 @@ def plan(
     identity = backfill or backfill_id(definition, begin, end)
     triggers = outlooks(definition, now)
     after = begin - SECOND
-    excluded = _count_excluded(triggers, after, end)
-    # Two triggers due at one instant make one run, so the instants are what is counted; the sum is an upper bound.
-    upper = sum(trigger.open.count(after, end) for trigger in triggers)
+    excluded = count_excluded([trigger.planned for trigger in triggers], after, end)
     opened = [trigger.open for trigger in triggers]
-    listed = list(islice(_merged(opened, after, end), limit + 1))
-    total = len(listed)
-    if total > limit:
-        total = sum(1 for _ in _merged(opened, after, end)) if upper <= EXACT else upper
+    listed = list(islice(merged(opened, after, end), limit + 1))
+    total = len(listed) if len(listed) <= limit else count_named(opened, after, end)
     # A run that history has pruned was made all the same.
     names = {run.name for run in runs} | {line.run for line in definition.status.history}
     through = next((mark.through for mark in definition.status.backfills if mark.id == identity), None)
@@ -113,30 +105,6 @@ def plan(
             )
         )
     return Backfill(id=identity, due=tuple(due), total=total, excluded=excluded)
-
-
-def _count_excluded(triggers: Sequence[Outlook], after: datetime, end: datetime) -> int:
-    """Count the instants that exclusions leave out, once each, and not where another trigger is due all the same."""
-    upper = sum(trigger.excluded_between(after, end) for trigger in triggers)
-    if len(triggers) == 1 or not upper or upper > EXACT:
-        return upper
-    taken = [trigger.planned.excluded for trigger in triggers if trigger.planned.excluded is not None]
-    instants = {instant for instant, _ in _merged(taken, after, end)}
-    return sum(not any(names_instant(trigger.open, instant) for trigger in triggers) for instant in instants)
-
-
-def _merged(
-    schedules: Sequence[Schedule], after: datetime, end: datetime
-) -> Iterator[tuple[datetime, tuple[int, ...]]]:
-    walks = (_walk(order, schedule, after, end) for order, schedule in enumerate(schedules))
-    for instant, same in groupby(heapq.merge(*walks), key=lambda pair: pair[0]):
-        yield instant, tuple(order for _, order in same)
-
-
-def _walk(order: int, schedule: Schedule, after: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
-    moment: datetime | None = after
-    while moment is not None and (moment := schedule.next_after(moment)) is not None and moment <= end:
-        yield moment, order
 
 
 def run_body(definition: Definition, past: Past, backfill: str) -> dict[str, Any]:

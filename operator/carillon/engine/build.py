@@ -108,8 +108,8 @@ def job_body(definition: Definition, run: Run, name: str) -> Body:
 
 
 def event_variable(event: RunEvent) -> str:
-    """Write what happened as JSON for the environment; Kubernetes would expand `$(NAME)` in it."""
-    return event.model_dump_json(by_alias=True, exclude_defaults=True).replace("$(", "$$(")
+    """Write what happened as JSON for the environment; Kubernetes expands `$(NAME)` in it, and makes one `$` of two."""
+    return event.model_dump_json(by_alias=True, exclude_defaults=True).replace("$", "$$")
 
 
 def next_attempt_body(made: Body, run: Run, *, name: str, attempt: int, deadline_seconds: int | None) -> Body:

@@ -114,9 +114,10 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
     Returns:
         By UID of the run (or of a Job whose run is gone), oldest first: its name for people.
     """
-    names = {run.uid: run.name for run in runs}
-    since = {job.run_uid: job.created for job in jobs if job.holds_slot}
-    held = {job.run_uid: names.get(job.run_uid, job.name) for job in jobs if job.holds_slot}
+    known = {run.uid: run for run in runs}
+    active = [job for job in jobs if job.holds_slot and is_of(known.get(job.run_uid), job)]
+    since = {job.run_uid: job.created for job in active}
+    held = {job.run_uid: known[job.run_uid].name if job.run_uid in known else job.name for job in active}
     present, current = {job.uid for job in jobs}, jobs_of(runs, jobs)
     for run in runs:
         vanished = run.job_made and not run.finished and run.status.steps[-1].job_uid not in present
@@ -133,6 +134,23 @@ def holders(runs: Sequence[Run], jobs: Sequence[Job], observations: Observations
     return lingering | {uid: held[uid] for uid in sorted(held, key=lambda uid: (since[uid], held[uid]))}
 
 
+def is_of(run: Run | None, job: Job) -> bool:
+    """Whether a Job is that of the run which it names as its owner: anybody who may make Jobs may say so.
+
+    One whose run is gone goes with it: Kubernetes' garbage collector sees to that, whoever made it.
+    """
+    if run is None or (run.native_job is not None and run.native_job.uid == job.uid):
+        return True
+    recorded = [step.job_uid for step in run.status.steps]
+    return job.uid in recorded or (not run.finished and job.name in _next_names(run))
+
+
+def _next_names(run: Run) -> tuple[str, ...]:
+    """The names that the Job of a run's next attempt may have."""
+    periodic = run.spec.trigger.type is TriggerType.PERIODIC
+    return job_names(run.name, run.uid, periodic=periodic, attempt=len(run.status.steps) + 1)
+
+
 def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:
     """The Job of each run, by the run's UID: the last that its record names, else one that bears a name of the run's.
 
@@ -145,16 +163,13 @@ def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:
     found: dict[str, Job] = {}
     for run in runs:
         recorded = [step.job_uid for step in run.status.steps]
-        periodic = run.spec.trigger.type is TriggerType.PERIODIC
         for job in by_run.get(run.uid, ()):
-            if (recorded and job.uid == recorded[-1] and run.uid not in found) or (
-                run.native_job is not None and run.native_job.uid == job.uid
+            if (
+                (recorded and job.uid == recorded[-1] and run.uid not in found)
+                or (run.native_job is not None and run.native_job.uid == job.uid)
+                or ((not recorded or is_between(run)) and job.uid not in recorded and job.name in _next_names(run))
             ):
                 found[run.uid] = job
-            elif (not recorded or is_between(run)) and job.uid not in recorded:
-                attempt = len(recorded) + 1
-                if job.name in job_names(run.name, run.uid, periodic=periodic, attempt=attempt):
-                    found[run.uid] = job
     return found
 
 

@@ -40,7 +40,16 @@ from carillon.engine.retention import expired
 from carillon.engine.runstatus import run_status_body, status_body
 from carillon.engine.skips import SkipReason
 from carillon.engine.start_time import early, is_ahead
-from carillon.engine.starting import disabled, has_place, is_missed, is_patient, refusal, skipped, start
+from carillon.engine.starting import (
+    disabled,
+    has_place,
+    is_missed,
+    is_patient,
+    refusal,
+    skipped,
+    start,
+    until_mended,
+)
 from carillon.engine.summary import INVALID_SPEC, second, summarise, template_verdict
 from carillon.engine.triggers import watermarks
 
@@ -246,6 +255,7 @@ def _waiting(
         and not (run.spec.stop or run.spec.suspend)
         and statuses[run.uid].phase in phases
         and not is_ahead(run, now)
+        and not statuses[run.uid].steps  # what waits for admission has its Job, and its slot
         and not is_patient(run, definition)
     ]
 
@@ -265,7 +275,9 @@ def _start_waiting(
     waiting = [run for run in waiting if run.native_job is None]
     if definition.invalid and not disabled(definition, now):
         # What waits for its time anyway waits on: what is wrong may be mended by then.
-        waiting = [run for run in waiting if run.spec.stop or run.status.phase != Phase.SCHEDULED.value]
+        halted = {r.uid: r for r in waiting if r.status.phase == Phase.SCHEDULED.value and not r.spec.stop}
+        draft.statuses |= {uid: until_mended(definition, run) for uid, run in halted.items()}
+        waiting = [run for run in waiting if run.uid not in halted]
     if definition.spec is None:
         for run in waiting:
             message = f"ScheduledJob {definition.key} is not valid: {definition.invalid}"

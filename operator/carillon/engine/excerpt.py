@@ -22,6 +22,10 @@ _SHORT = frozenset('"\\\b\f\n\r\t')
 _LONG = frozenset("<>&\u2028\u2029")
 
 
+MOST_STORED_BYTES = 6
+"""Of one character, in stored JSON (Go, encoding/json)."""
+
+
 def stored_bytes(character: str) -> int:
     """How many bytes a character takes in stored JSON; never more than six (Go, encoding/json)."""
     if character in _SHORT:
@@ -33,12 +37,17 @@ def stored_bytes(character: str) -> int:
 
 def beginning(text: str, most_bytes: int) -> str:
     """As much of the beginning as takes no more than so many bytes where it is stored."""
-    return text[: _fitting(text, most_bytes)]
+    return text if _is_short(text, most_bytes) else text[: _fitting(text, most_bytes)]
 
 
 def ending(text: str, most_bytes: int) -> str:
     """As much of the end as takes no more than so many bytes where it is stored."""
-    return text[len(text) - _fitting(reversed(text), most_bytes) :]
+    return text if _is_short(text, most_bytes) else text[len(text) - _fitting(reversed(text), most_bytes) :]
+
+
+def _is_short(text: str, most_bytes: int) -> bool:
+    """Whether a text fits whatever it is made of; most do."""
+    return MOST_STORED_BYTES * len(text) <= most_bytes
 
 
 def _fitting(characters: Iterable[str], most_bytes: int) -> int:

@@ -8,9 +8,10 @@ the others; so nothing has to be kept in step, and a member that is stuck holds 
 from collections.abc import Iterable
 from datetime import datetime
 
+from carillon.api.jobrun import Phase
 from carillon.engine.concurrency import Place, Waiting, holders, jobs_of
 from carillon.engine.model import Definition, Member
-from carillon.engine.start_time import early
+from carillon.engine.start_time import CLOSED, early
 from carillon.engine.starting import is_missed, is_patient, refusal
 
 
@@ -38,7 +39,8 @@ def line(member: Member, now: datetime) -> list[Waiting]:
     if member.aside or definition.invalid:
         return []
     runs, jobs = member.runs, member.jobs
-    if any(run.uid in observations.refusals and not run.finished for run in runs):
+    refused = (observations.refusals.get(run.uid) for run in runs if not run.finished)
+    if any(found is not None and (found.permanent or now < found.retry_at) for found in refused):
         return []  # its Jobs are refused: none of its runs overtakes the one whose turn it is
     made = jobs_of(runs, jobs).keys() | member.reserved.keys()
     holding = holders(runs, jobs, observations).keys() | member.reserved.keys()
@@ -49,7 +51,11 @@ def line(member: Member, now: datetime) -> list[Waiting]:
             continue
         if run.owner_uid != definition.uid or run.spec.stop or run.spec.suspend:
             continue
-        if refusal(definition, run, now) is not None or early(definition, run, now) is not None:
+        if refusal(definition, run, now) is not None:
+            continue
+        # One that waits for its turn is told when a closed time begins: until then its member has to be looked at.
+        told = run.status.phase == Phase.SCHEDULED.value or run.status.reason == CLOSED
+        if told and early(definition, run, now) is not None:
             continue
         if is_missed(run, definition):
             if catching_up:

@@ -1,7 +1,7 @@
 """How many runs are due in each minute to come, over a whole cluster, and what spreading them would do. Pure.
 
-Definitions with the same schedule are walked once. A minute's count is of due times; how long their runs take is not
-known here.
+Definitions with the same schedule are walked once. A minute's count is of due times, one for all triggers of a
+definition that name the same instant; how long their runs take is not known here.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
+from carillon.engine.instants import count_excluded, repeats
 from carillon.engine.model import Definition, Key
 from carillon.engine.names import digest
 from carillon.engine.native import refused
@@ -94,6 +96,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
+    """A trigger of a definition."""
+
     key: Key
     trigger: Outlook
     open: Schedule
@@ -103,6 +107,8 @@ class _Member:
     saving: DaylightSaving
 
 
+_Group = Sequence[tuple[_Member, Schedule]]
+"""The triggers of a definition, each with its due times or with those of another schedule."""
 Counts = dict[int, int]
 """By minute since the start: how many due times."""
 
@@ -116,6 +122,7 @@ class _Walked:
         self.end = start + MINUTE * length - SECOND
         self._one: dict[Schedule, Schedule] = {}
         self._known: dict[int, tuple[Schedule, Counts]] = {}
+        self._repeated: dict[tuple[int, ...], tuple[Sequence[Schedule], Counts]] = {}
 
     def one(self, schedule: Schedule) -> Schedule:
         """Tell the one object that stands for all equal schedules: of 10,000 jobs, few have times of their own."""
@@ -127,6 +134,17 @@ class _Walked:
         found = self._known.get(id(schedule))
         if found is None:
             found = self._known[id(schedule)] = (schedule, self._count(schedule))
+        return found[1]
+
+    def repeated(self, schedules: Sequence[Schedule]) -> Counts:
+        """Count by minute how often an instant is named once more: one run for one instant (design 3.2)."""
+        if len(schedules) == 1:
+            return {}
+        key = tuple(map(id, schedules))
+        found = self._repeated.get(key)
+        if found is None:
+            named = repeats(schedules, self.start - SECOND, self.end)
+            found = self._repeated[key] = (schedules, Counter(self.minute(instant) for instant in named))
         return found[1]
 
     def due(self, schedule: Schedule) -> list[datetime]:
@@ -169,10 +187,9 @@ def measure(
         if definition.suspended(now) or definition.invalid or definition.deleting or refused(definition):
             left_out += 1
             continue
-        for member in _members(walked, definition, now):
-            members.append(member)
-            excluded += member.trigger.excluded_between(walked.start - SECOND, walked.end)
-    minutes = _sum(walked, ((member, None) for member in members))
+        members += _members(walked, definition, now)
+        excluded += count_excluded(definition.triggers, walked.start - SECOND, walked.end)
+    minutes = _sum(walked, ((member, member.open) for member in members))
     crowds = sorted((n for n, count in enumerate(minutes) if count >= crowded), key=lambda n: (-minutes[n], n))
     groups = _alike(walked, members, crowds)
     top = sorted(groups, key=lambda group: (-minutes[group[0]], group[0]))[:TOP_MINUTES]
@@ -199,19 +216,22 @@ def _members(walked: _Walked, definition: Definition, now: datetime) -> Iterator
         yield _Member(definition.key, trigger, walked.one(trigger.open), spec.cron, spec.time_zone, saving)
 
 
-def _sum(walked: _Walked, members: Iterable[tuple[_Member, Schedule | None]]) -> list[int]:
-    """Add the members up, each with its own due times or with those of another schedule."""
+def _sum(walked: _Walked, members: Iterable[tuple[_Member, Schedule]]) -> list[int]:
+    """Add the members up, in order of their definitions, each with its own due times or with those given for it."""
     times: Counter[int] = Counter()
     schedules: dict[int, Schedule] = {}
     total = [0] * walked.length
-    for member, other in members:
-        if other is None and member.trigger.planned.jitter_seconds:
-            for number in _starts(walked, member.trigger):
+    for _, same in groupby(members, key=lambda pair: pair[0].key):
+        group = list(same)
+        if any(member.trigger.planned.jitter_seconds for member, _ in group):
+            for number in _starts(walked, group):
                 total[number] += 1
             continue
-        schedule = other or member.open
-        schedules[id(schedule)] = schedule
-        times[id(schedule)] += 1
+        for _, schedule in group:
+            schedules[id(schedule)] = schedule
+            times[id(schedule)] += 1
+        for number, count in walked.repeated([schedule for _, schedule in group]).items():
+            total[number] -= count
     for identity, schedule in schedules.items():
         factor = times[identity]
         for number, count in walked.counts(schedule).items():
@@ -219,11 +239,15 @@ def _sum(walked: _Walked, members: Iterable[tuple[_Member, Schedule | None]]) ->
     return total
 
 
-def _starts(walked: _Walked, trigger: Outlook) -> Iterator[int]:
-    for instant in walked.due(trigger.open):
-        number = walked.minute(trigger.start(instant))
-        if number < walked.length:
-            yield number
+def _starts(walked: _Walked, group: _Group) -> Iterator[int]:
+    """Walk the minutes in which the runs of a definition start: with the trigger that comes first."""
+    starts: dict[datetime, datetime] = {}
+    for member, schedule in group:
+        for instant in walked.due(schedule):
+            start = member.trigger.start(instant) if schedule is member.open else instant
+            starts[instant] = min(start, starts.get(instant, start))
+    numbers = (walked.minute(start) for start in starts.values())
+    return (number for number in numbers if number < walked.length)
 
 
 def _in(walked: _Walked, members: Sequence[_Member], minutes: set[int]) -> set[int]:
@@ -255,9 +279,10 @@ def _alike(walked: _Walked, members: Sequence[_Member], crowds: Sequence[int]) -
 def _crowd(walked: _Walked, members: Sequence[_Member], group: Sequence[int], count: int) -> Crowd:
     minute = group[0]
     due: Counter[Key] = Counter()
-    for member in members:
-        if here := walked.counts(member.open).get(minute):
-            due[member.key] += here
+    for key, same in groupby(members, key=lambda member: member.key):
+        schedules = [member.open for member in same]
+        if here := sum(walked.counts(schedule).get(minute, 0) for schedule in schedules):
+            due[key] = here - walked.repeated(schedules).get(minute, 0)
     first = sorted(due.items(), key=lambda item: (-item[1], item[0]))[:TOP_JOBS]
     return Crowd(walked.start + MINUTE * minute, count, tuple(first), len(due) - len(first), len(group) - 1)
 
@@ -291,7 +316,7 @@ def _hashed(walked: _Walked, members: Sequence[_Member], crowd: set[int]) -> Spr
                 continue
     if not others:
         return None
-    total = _sum(walked, ((member, others.get(place)) for place, member in enumerate(members)))
+    total = _sum(walked, ((member, others.get(place, member.open)) for place, member in enumerate(members)))
     return _spread(walked, total, len({members[place].key for place in others}))
 
 
@@ -299,19 +324,22 @@ def _jittered(walked: _Walked, members: Sequence[_Member], crowd: set[int], jitt
     places = {p for p in crowd if not members[p].trigger.planned.jitter_seconds and _sparse(walked, members[p].open)}
     if not places:
         return None
-    total = _sum(walked, ((member, None) for place, member in enumerate(members) if place not in places))
-    due_minutes: dict[int, list[int]] = {}
-    for place in places:
-        member = members[place]
-        schedule = member.open
-        if id(schedule) not in due_minutes:
-            due_minutes[id(schedule)] = [int((i - walked.start).total_seconds()) for i in walked.due(schedule)]
-        # One delay for each job, as far as this picture needs; a trigger's own differs from due time to due time.
-        delay = int(digest(str(member.key), member.trigger.name), 16) % (jitter_seconds + 1)
-        for second in due_minutes[id(schedule)]:
-            number = (second + delay) // 60
-            if number < walked.length:
-                total[number] += 1
+    total = _sum(walked, ((member, member.open) for place, member in enumerate(members) if place not in places))
+    due_seconds: dict[int, list[int]] = {}
+    for key, same in groupby(sorted(places), key=lambda place: members[place].key):
+        starts: dict[int, int] = {}
+        for place in same:
+            member = members[place]
+            schedule = member.open
+            if id(schedule) not in due_seconds:
+                due_seconds[id(schedule)] = [int((i - walked.start).total_seconds()) for i in walked.due(schedule)]
+            # One delay for each job, as far as this picture needs; a trigger's own differs from due time to due time.
+            delay = int(digest(str(key), member.trigger.name), 16) % (jitter_seconds + 1)
+            for second in due_seconds[id(schedule)]:
+                starts[second] = min(second + delay, starts.get(second, second + delay))
+        for start in starts.values():
+            if start // 60 < walked.length:
+                total[start // 60] += 1
     return _spread(walked, total, len({members[place].key for place in places}))
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from carillon.api.calendar import CalendarSpec, CalendarStatus
 from carillon.api.event import EventCount, EventTrigger
-from carillon.api.jobrun import JobRunSpec, JobRunStatus, Phase
+from carillon.api.jobrun import FINISHED_PHASES, JobRunSpec, JobRunStatus, Phase
 from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.eventwindow import Windows
 from carillon.engine.terms import NO_TERMS, Terms
@@ -193,7 +193,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether nothing can happen to the run any more."""
-        return self.phase.finished
+        return self.status.phase in FINISHED_PHASES
 
     @property
     def job_made(self) -> bool:

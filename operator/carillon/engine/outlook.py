@@ -61,10 +61,6 @@ class Outlook:
                 return f"{span.reason}, of Calendar {calendar}" if calendar else span.reason
         return ""
 
-    def excluded_between(self, after: datetime, through: datetime) -> int:
-        """Count the due times in (after, through] that exclusions take away."""
-        return 0 if self.planned.excluded is None else self.planned.excluded.count(after, through)
-
     def clock_notes(self, instant: datetime) -> tuple[str, ...]:
         """Say what a change of the clocks has to do with a due time."""
         change = None if self.wall is None or self.saving is None else change_near(self.zone, instant)

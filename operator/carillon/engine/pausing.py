@@ -2,7 +2,8 @@
 
 To pause a run is not to disable its job (spec.suspend of the ScheduledJob), which leaves runs alone. That we have
 suspended a Job stands on the Job itself, in the same write: so whoever comes after a crash knows that it is ours to
-resume, and a Job that somebody else suspends is left to them.
+resume, and a Job that somebody else suspends is left to them. Where that is their office (Kueue's, or of whoever is
+behind a template with suspend), the run waits for their admission, and is Queued.
 
 When a Job is resumed, Kubernetes counts its activeDeadlineSeconds anew (Job controller: startTime is reset). So it is
 resumed with what is left of the run's time, and only after Kubernetes has said that it was suspended.
@@ -17,8 +18,8 @@ from carillon.engine.plan import SuspendJob
 from carillon.engine.terms import time_left
 
 PAUSING, PAUSE_REQUESTED, PAUSE_REFUSED = "Pausing", "PauseRequested", "PauseRefused"
-JOB_SUSPENDED = "JobSuspended"
-REASONS = (PAUSING, PAUSE_REQUESTED, PAUSE_REFUSED, JOB_SUSPENDED)
+JOB_SUSPENDED, WAITING_FOR_ADMISSION = "JobSuspended", "WaitingForAdmission"
+REASONS = (PAUSING, PAUSE_REQUESTED, PAUSE_REFUSED, JOB_SUSPENDED, WAITING_FOR_ADMISSION)
 NOT_STARTED = "in pause on request (spec.suspend): it does not start before it is resumed"
 BETWEEN_ATTEMPTS = "in pause on request (spec.suspend), between two attempts: the next one starts when it is resumed"
 _PAUSED = "in pause on request (spec.suspend): the work starts again from its beginning when it is resumed"
@@ -51,8 +52,7 @@ def pause(run: Run, status: JobRunStatus, job: Job, now: datetime) -> Pause:
         seconds = job.terms.deadline_seconds(time_left(status, job.terms, now)) if ready else None
         return Pause(status, SuspendJob(job.name, job.uid, run.uid, False, seconds) if ready else None)
     if job.suspended:
-        words = "the Job is suspended, and not by this run: whoever does that resumes it"
-        return Pause(_said(status, Phase.RUNNING, JOB_SUSPENDED, words))
+        return Pause(_by_others(status, job))
     if job.suspended_at is not None and status.paused_since is not None:
         return Pause(status)  # Kubernetes has not noticed yet that it is resumed
     if status.paused_since is not None:
@@ -60,9 +60,23 @@ def pause(run: Run, status: JobRunStatus, job: Job, now: datetime) -> Pause:
     return Pause(_said(status, Phase.RUNNING, "", "") if status.reason in REASONS else status)
 
 
+def _by_others(status: JobRunStatus, job: Job) -> JobRunStatus:
+    """The record of a run whose Job others have suspended; that time does not count, either."""
+    if status.paused_since is None:
+        made_so = not job.had_pods and job.resumed_at is None
+        status = status.model_copy(update={"paused_since": job.suspended_at or (job.created if made_so else None)})
+    whose = _admitted_by(job)
+    if whose and not job.active:
+        words = f"its Job is suspended and waits for admission: {whose} says when it runs"
+        return _said(status, Phase.QUEUED, WAITING_FOR_ADMISSION, words)
+    words = "the Job is suspended, and not by this run: whoever does that resumes it"
+    return _said(status, Phase.RUNNING, JOB_SUSPENDED, words)
+
+
 def _paused(run: Run, status: JobRunStatus, job: Job) -> Pause:
     if why := refusal(job):
-        return Pause(_said(status, Phase.RUNNING, PAUSE_REFUSED, why))
+        record = _by_others(status, job) if job.suspended else _said(status, Phase.RUNNING, "", "")
+        return Pause(_said(record, Phase(record.phase), PAUSE_REFUSED, why))
     pausing = _said(status, Phase.RUNNING, PAUSING, "pausing on request (spec.suspend): its pods end with their grace")
     if not job.suspended:
         if job.suspended_at is not None:
@@ -77,14 +91,15 @@ def _paused(run: Run, status: JobRunStatus, job: Job) -> Pause:
 
 def refusal(job: Job) -> str:
     """Why a run cannot be paused; empty when it can."""
-    if job.managed_by:
-        return f"cannot be paused: {job.managed_by} says when its Job runs; stop the run, or pause it there"
-    if job.suspended_by == SUSPENDED_BY_TEMPLATE:
-        return (
-            "cannot be paused: spec.jobTemplate.spec.suspend is true, so something else says when its Job runs; "
-            "stop the run, or remove that field"
-        )
-    return ""
+    whose = _admitted_by(job)
+    return f"cannot be paused: {whose} says when its Job runs; stop the run, or pause it there" if whose else ""
+
+
+def _admitted_by(job: Job) -> str:
+    """Who says when the Job runs, as their office; empty where nobody but us does."""
+    if job.managed_by or job.suspended_by != SUSPENDED_BY_TEMPLATE:
+        return job.managed_by
+    return "whoever resumes Jobs of a template with suspend (spec.jobTemplate.spec.suspend)"
 
 
 def held(status: JobRunStatus, now: datetime) -> JobRunStatus:

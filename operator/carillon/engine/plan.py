@@ -28,6 +28,8 @@ class CreateJob:
     """When a periodic run was to start, to measure how late the Job is made."""
     trigger: str
     """Why the run exists, for the same measurement."""
+    attempt: int = 1
+    """Which attempt of the run it is; the later ones are copies of the first."""
     sealed: bytes = b""
     """The body as it is sent, in the place of `body`, where that was made before."""
 

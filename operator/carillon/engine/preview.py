@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import groupby, islice
 from zoneinfo import ZoneInfo
 
+from carillon.engine.instants import count_excluded, merged
 from carillon.engine.model import Key
 from carillon.engine.outlook import Outlook
 from carillon.engine.triggers import names
@@ -78,16 +79,15 @@ def preview(jobs: Jobs, after: datetime, count: int, *, excluded: bool = False) 
     end = rows[-1].instant if len(rows) == count else None
     left_out = 0
     for key, triggers in jobs:
-        for trigger in triggers:
-            through = end or _last(trigger, after)
-            if through is None:
-                continue
-            here = trigger.excluded_between(after, through)
-            left_out += here
-            if excluded and here:
-                listed = _excluded(key, trigger, after, through)
-                # One run for one instant: what another trigger's exclusions leave open does run.
-                rows += [row for row in listed if not any(names(other.open, row.instant) for other in triggers)]
+        # One run for one instant: what one trigger's exclusions leave out may run for another.
+        through = end or max(filter(None, (_last(trigger, after) for trigger in triggers)), default=None)
+        told = triggers if end else [trigger for trigger in triggers if not trigger.schedule.endless]
+        if through is None:
+            continue
+        here = count_excluded([trigger.planned for trigger in told], after, through)
+        left_out += here
+        if excluded and here:
+            rows += islice(_excluded(key, told, after, through), EXCLUDED_LISTED)
     rows.sort(key=lambda row: (row.instant, row.key, bool(row.excluded)))
     return Preview(tuple(_with_changes(rows, after)), left_out)
 
@@ -120,12 +120,12 @@ def _due_row(key: Key, instant: datetime, triggers: tuple[Outlook, ...]) -> DueR
     return DueRow(key, instant, triggers, "", tuple(notes))
 
 
-def _excluded(key: Key, trigger: Outlook, after: datetime, through: datetime) -> Iterator[DueRow]:
-    taken = trigger.planned.excluded
-    for moment in taken.upcoming(after, EXCLUDED_LISTED) if taken is not None else ():
-        if moment > through:
-            return
-        yield DueRow(key, moment, (trigger,), trigger.closed(moment), ())
+def _excluded(key: Key, triggers: Sequence[Outlook], after: datetime, through: datetime) -> Iterator[DueRow]:
+    taken = [t for t in triggers if t.planned.excluded is not None]
+    for moment, places in merged([t.planned.excluded for t in taken if t.planned.excluded], after, through):
+        if not any(names(trigger.open, moment) for trigger in triggers):
+            naming = tuple(taken[place] for place in places)
+            yield DueRow(key, moment, naming, naming[0].closed(moment), ())
 
 
 def _with_changes(rows: Sequence[DueRow], after: datetime) -> Iterator[DueRow | ChangeRow]:

@@ -17,6 +17,7 @@ from carillon.api.scheduledjob import ScheduledJobSpec, ScheduledJobStatus
 from carillon.engine.model import Calendar, CronJob, Definition, Job, Key, NativeJob, Run
 from carillon.engine.names import JOB_NAME_LENGTH
 from carillon.engine.planning import calendar_problem, plan
+from carillon.engine.sharing import shared
 from carillon.engine.terms import read_terms
 
 Object = Mapping[str, Any]
@@ -73,11 +74,11 @@ def read_unplanned(raw: Object) -> Definition:
     spec: ScheduledJobSpec | None = None
     invalid, unreadable_status = "", ""
     try:
-        spec = ScheduledJobSpec.model_validate(raw.get("spec") or {})
+        spec = shared(ScheduledJobSpec.model_validate(raw.get("spec") or {}))
     except ValidationError as error:
         invalid = describe(error)
     try:
-        status = ScheduledJobStatus.model_validate(raw.get("status") or {})
+        status = shared(ScheduledJobStatus.model_validate(raw.get("status") or {}))
     except ValidationError as error:
         status, unreadable_status = ScheduledJobStatus(), describe(error, root="status")
     return Definition(
@@ -138,7 +139,7 @@ def read_run(raw: Object) -> Run:
     """
     metadata = raw["metadata"]
     try:
-        status = JobRunStatus.model_validate(raw.get("status") or {})
+        status = shared(JobRunStatus.model_validate(raw.get("status") or {}))
     except ValidationError:
         status = JobRunStatus()
     return Run(
@@ -152,7 +153,7 @@ def read_run(raw: Object) -> Run:
         owner_uid=definition_uid(raw),
         backfill=(metadata.get("labels") or {}).get(keys.BACKFILL_LABEL, ""),
         other_owners=tuple(r for r in metadata.get("ownerReferences") or () if not _is_definition(r)),
-        spec=JobRunSpec.model_validate(raw["spec"]),
+        spec=shared(JobRunSpec.model_validate(raw["spec"])),
         status=status,
         native_job=_native_job(metadata),
         missed=(metadata.get("annotations") or {}).get(keys.CATCH_UP_ANNOTATION) == "true",
@@ -218,7 +219,7 @@ def read_job(raw: Object) -> Job:
 
 def _managed_by(labels: Object, spec: Object) -> str:
     if keys.KUEUE_LABEL in labels:
-        return f"Kueue (label {keys.KUEUE_LABEL})"
+        return f"Kueue (label {keys.KUEUE_LABEL}: {labels[keys.KUEUE_LABEL]})"
     found = spec.get("managedBy") or JOB_CONTROLLER
     return "" if found == JOB_CONTROLLER else f"{found} (spec.jobTemplate.spec.managedBy)"
 

@@ -63,8 +63,17 @@ def _continues(trigger: PlannedTrigger, line: Skip, skip: Skip) -> bool:
     schedule = schedule_of(trigger, skip.reason)
     if schedule.next_after(line.to) != skip.from_ or (trigger.closed_by and skip.to - line.from_ > LINE_SPAN):
         return False
-    # Exclusions can be edited, and a Calendar be another one, without the trigger counting anew: what the line has
-    # counted need not be what would be counted today.
+    return still_counts(trigger, line)
+
+
+def still_counts(trigger: PlannedTrigger, line: Skip) -> bool:
+    """Whether what a line has counted is what would be counted today: from the same end to the other, as many.
+
+    Exclusions can be edited, and a Calendar be another one, without the trigger counting anew.
+    """
+    schedule = schedule_of(trigger, line.reason)
+    if not (names(schedule, line.from_) and names(schedule, line.to)):
+        return False
     return schedule.count(line.from_ - SECOND, line.to) == line.count
 
 

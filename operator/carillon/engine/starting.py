@@ -13,13 +13,13 @@ from carillon.engine.disabling import why_disabled
 from carillon.engine.due import MISSED_AFTER
 from carillon.engine.ending import earlier
 from carillon.engine.excerpt import MESSAGE_BYTES, beginning
-from carillon.engine.model import Definition, Observations, Run
+from carillon.engine.model import Definition, Observations, Refusal, Run
 from carillon.engine.parameters import refusal as parameter_refusal
 from carillon.engine.pausing import NOT_STARTED, PAUSE_REQUESTED
 from carillon.engine.pausing import ended as pausing_ended
 from carillon.engine.plan import CreateJob
 from carillon.engine.skips import SkipReason
-from carillon.engine.start_time import JITTER, Early, early, expected_start, given_up, is_ahead
+from carillon.engine.start_time import CLOSED, JITTER, Early, early, expected_start, given_up, is_ahead
 from carillon.engine.stopping import REQUESTED
 
 STEP = "main"
@@ -62,15 +62,17 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
     missed, patient = is_missed(run, definition), is_patient(run, definition)
     placed = has_place(run)
     slots.to_come -= placed and not patient
+    refused = observations.refusals.get(run.uid)
     others = slots.in_the_way(run, Place.of(run, patient=patient), missed=missed)
     if others:
-        return _without_slot(definition, run, slots, others, patient=patient, placed=placed, now=now)
-    refused = observations.refusals.get(run.uid)
+        return _without_slot(
+            definition, run, slots, others, patient=patient, placed=placed, again_at=_again_at(refused, now), now=now
+        )
     if refused is not None and refused.permanent:
         return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
     if slots.refused is None and refused is not None and now < refused.retry_at:
         slots.refused = refused
-    if refused is not None and now - (refused.since or run.created) >= definition.spec.pending_timeout:
+    if refused is not None and gives_up(refused, definition.spec.pending_timeout, now):
         return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
     if slots.refused is not None:
         # Its turn: the next ones do not overtake it, and would be refused as well. One that waits for its turn anyway
@@ -105,6 +107,8 @@ def _put_off(definition: Definition, run: Run, put_off: Early, now: datetime) ->
         "reason": put_off.reason,
         "message": put_off.message,
     }
+    if put_off.reason == CLOSED and has_place(run):
+        return _wait(definition, run, CLOSED, put_off.message, now, until=put_off.until)
     if put_off.reason == JITTER:
         update["start_after"] = put_off.until
     start, deadline_seconds = expected_start(definition, run, now), definition.spec.starting_deadline_seconds
@@ -112,6 +116,13 @@ def _put_off(definition: Definition, run: Run, put_off: Early, now: datetime) ->
     if start is not None and deadline_seconds is not None:
         moments.append(start + timedelta(seconds=deadline_seconds + 1))
     return Start(status=run.status.model_copy(update=update), wake_at=min(m for m in moments if m > now))
+
+
+def until_mended(definition: Definition, run: Run) -> JobRunStatus:
+    """Status of a run that waited for its time when its definition became one that cannot be scheduled."""
+    message = f"waits until ScheduledJob {definition.key} is mended, which is not valid: {definition.invalid}"
+    update = {"reason": SkipReason.INVALID.value, "message": beginning(message, MESSAGE_BYTES)}
+    return run.status.model_copy(update=update)
 
 
 def _without_slot(
@@ -122,6 +133,7 @@ def _without_slot(
     *,
     patient: bool,
     placed: bool,
+    again_at: datetime | None,
     now: datetime,
 ) -> Start:
     """What becomes of a run that finds no free slot: as its definition's policy says."""
@@ -129,7 +141,7 @@ def _without_slot(
     if policy is ConcurrencyPolicy.REPLACE and not patient:
         to_go = slots.to_go(run)
         slots.waiting += 1
-        return _wait(definition, run, REPLACING, f"starts when {listed} is gone", now, replace=to_go)
+        return _wait(definition, run, REPLACING, f"starts when {listed} is gone", now, until=again_at, replace=to_go)
     if policy is ConcurrencyPolicy.QUEUE and not patient and not placed:
         if slots.waiting + slots.to_come >= slots.queue_limit:
             message = f"{slots.queue_limit} runs wait already (spec.concurrency.queueLimit); {listed} is active"
@@ -141,12 +153,23 @@ def _without_slot(
     slots.waiting += 1
     # Said once: who moves up in the line is not told, or each start would be a write for every run behind it.
     message = f"number {number} in the queue at {rfc3339(now)}; active then: {listed}"
-    return _wait(definition, run, WAITING, run.status.message if run.status.reason == WAITING else message, now)
+    told = run.status.message if run.status.reason == WAITING else message
+    return _wait(definition, run, WAITING, told, now, until=again_at)
 
 
 def has_place(run: Run) -> bool:
     """Whether a run was told to wait for its turn; it keeps its place whatever becomes of the policy."""
-    return run.status.phase == Phase.QUEUED.value and run.status.reason in (WAITING, REPLACING)
+    return run.status.phase == Phase.QUEUED.value and run.status.reason in (WAITING, REPLACING, JOB_REFUSED, CLOSED)
+
+
+def gives_up(refused: Refusal, timeout: timedelta, now: datetime) -> bool:
+    """Whether a Job has been refused for too long: judged on an answer that is new, and never on an old one."""
+    return now < refused.retry_at and now - (refused.since or now) >= timeout
+
+
+def _again_at(refused: Refusal | None, now: datetime) -> datetime | None:
+    """When a run counts among those that could start again."""
+    return refused.retry_at if refused is not None and now < refused.retry_at else None
 
 
 def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:

@@ -46,7 +46,7 @@ def cannot_start(why: Pending) -> Stop:
 
 def begun(status: JobRunStatus) -> Stop | None:
     """The stop of which the record speaks; it is not taken back."""
-    if status.phase not in (Phase.RUNNING, Phase.PAUSED):
+    if status.phase not in (Phase.RUNNING, Phase.PAUSED, Phase.QUEUED):
         return None
     if status.steps and status.steps[-1].phase == Phase.FAILED and status.steps[-1].completion_time is None:
         return Stop(status.reason, Phase.FAILED, status.message, status.message)

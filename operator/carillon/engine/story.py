@@ -14,8 +14,8 @@ from carillon.engine.native import refused
 from carillon.engine.outlook import Outlook
 from carillon.engine.reasons import why_skipped
 from carillon.engine.runstory import RunStory, run_of
-from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of
-from carillon.engine.triggers import names
+from carillon.engine.skips import SKIP_LINES, SkipReason, schedule_of, still_counts
+from carillon.engine.triggers import SECOND, names
 from carillon.engine.words import clock, counted, span
 
 _REFUSED = "the CronJob that would fire it is refused"
@@ -106,7 +106,8 @@ class _Case:
         ]
         self.excluded = self._exclusion()
         self.run = run_of(definition, runs, instant)
-        self.skip = self._skip_line()
+        certain, self.possible = self._skip_lines()
+        self.skip = certain[0] if certain else None
 
     def story(self) -> Story:
         verdict, headline, policy, cure = self._verdict()
@@ -129,15 +130,30 @@ class _Case:
         # One run for one instant: it is left out only if every trigger that names it leaves it out.
         return reasons[0] if all(reasons) else ""
 
-    def _skip_line(self) -> Skip | None:
+    def _skip_lines(self) -> tuple[list[Skip], list[Skip]]:
+        """The lines of skips that count the instant for certain, and those that may.
+
+        A line counts one kind of due times only: among the excluded ones, open ones may have run. Which is which
+        today's exclusions tell only where they come to the same count; else they have been changed since.
+        """
         by_name = {trigger.name: trigger.planned for trigger in self.triggers}
+        certain, possible = [], []
         for line in self.definition.status.skips:
-            if line.trigger in by_name and line.from_ <= self.instant <= line.to:
-                # A line counts one kind of due times only: among the excluded ones, open ones may have run.
-                counted = names(schedule_of(by_name[line.trigger], line.reason), self.instant)
-                if counted or self.instant in (line.from_, line.to):
-                    return line
-        return None
+            if line.trigger not in by_name or not line.from_ <= self.instant <= line.to:
+                continue
+            planned = by_name[line.trigger]
+            # While the job was disabled, or could not be scheduled, nothing was due that is not in the line.
+            whole = line.reason in (SkipReason.SUSPENDED, SkipReason.INVALID)
+            whole = whole or line.count == planned.schedule.count(line.from_ - SECOND, line.to)
+            if whole or self.instant in (line.from_, line.to):
+                certain.append(line)
+            elif not still_counts(planned, line):
+                possible.append(line)
+            elif names(schedule_of(planned, line.reason), self.instant):
+                certain.append(line)
+        # What was excluded for one trigger may have been due for another, and then that decided.
+        certain.sort(key=lambda line: line.reason == SkipReason.EXCLUDED)
+        return certain, possible
 
     def _verdict(self) -> tuple[Verdict, str, str, str]:
         if self.run is not None and not (self.instant > self.now and self.run.waits):
@@ -226,7 +242,8 @@ class _Case:
         return verdict, f"It did not run: {words or line.reason}.", policy, cure
 
     def _left_out(self, what: str) -> tuple[Verdict, str, str, str]:
-        why = f"it is excluded, by {self.excluded}" if self.excluded else "it was excluded then, and is not any more"
+        was = "it was excluded then, and spec.exclude does not cover it now"
+        why = f"it is excluded, by {self.excluded}" if self.excluded else was
         return (
             Verdict.EXCLUDED,
             f"{what}: {why}.",
@@ -243,7 +260,7 @@ class _Case:
                 "creating a definition never fires for the past",
                 "backfill it, if it has to run after all",
             )
-        if self.excluded:
+        if self.excluded and not self.possible:
             return self._left_out("It did not run")
         if self.spec.backend is Backend.CRON_JOB:
             condition = refused(self.definition)
@@ -298,8 +315,8 @@ class _Case:
                 "status.history and status.skips keep 20 lines each, and history says how many JobRuns are kept",
                 "raise history.succeeded and history.failed to remember longer",
             )
-        if self._was_excluded():
-            return self._left_out("It did not run")
+        if self.possible:
+            return self._among(self.possible[0])
         return (
             Verdict.MISSING,
             "Neither a run nor a skip is recorded, and there should be one.",
@@ -307,11 +324,18 @@ class _Case:
             "run `carillon task verify`, and report this with its output and the operator's log",
         )
 
-    def _was_excluded(self) -> bool:
-        """Whether it lies among due times that were excluded, by an exclusion that has been changed since."""
-        named = {trigger.name for trigger in self.triggers}
-        lines = (line for line in self.definition.status.skips if line.reason == SkipReason.EXCLUDED)
-        return any(line.trigger in named and line.from_ <= self.instant <= line.to for line in lines)
+    def _among(self, line: Skip) -> tuple[Verdict, str, str, str]:
+        """What can be said where the record has a number, and the exclusions that it was counted with are gone."""
+        trigger = next(trigger for trigger in self.triggers if trigger.name == line.trigger)
+        due = trigger.schedule.count(line.from_ - SECOND, line.to)
+        return (
+            Verdict.EXCLUDED if line.reason == SkipReason.EXCLUDED else Verdict.SKIPPED,
+            f"It probably did not run: from {clock(line.from_, self.zone)} to {clock(line.to, self.zone)}, "
+            f"{line.count} of what today are {counted(due, 'due time')} were skipped ({line.reason}). Which of them is "
+            "not known any more: spec.exclude was changed since.",
+            "spec.exclude, as it was then",
+            "run `carillon task verify`: it tells if there is a due time of the last day without a run or a skip",
+        )
 
     def _memory(self) -> datetime | None:
         """The moment after which the bounded records are complete."""

@@ -136,19 +136,21 @@ class Client:
         return items, page["metadata"]["resourceVersion"]
 
     async def pages(
-        self, resource: Resource, namespace: str | None, *, limit: int
+        self, resource: Resource, namespace: str | None, *, limit: int, metadata_only: bool = False
     ) -> AsyncGenerator[tuple[Objects, str], None]:
         """Read a collection page by page, none of which is kept; each with the resourceVersion of them all.
 
         Raises ApiError (`gone`) when the pages expire while they are read.
         """
         query = {"limit": str(limit)}
+        headers = {"Accept": METADATA_LIST if metadata_only else JSON}
         path = resource.path(namespace)
         while True:
-            page = await self._exchange.fetch_object("list", resource.plural, "GET", path, query)
-            for item in page["items"] or ():
-                item.setdefault("apiVersion", resource.api_version)
-                item.setdefault("kind", resource.kind)
+            page = await self._exchange.fetch_object("list", resource.plural, "GET", path, query, headers=headers)
+            if not metadata_only:
+                for item in page["items"] or ():
+                    item.setdefault("apiVersion", resource.api_version)
+                    item.setdefault("kind", resource.kind)
             yield page["items"] or [], page["metadata"]["resourceVersion"]
             if not (more := page["metadata"].get("continue")):
                 return

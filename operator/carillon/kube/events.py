@@ -1,7 +1,8 @@
 """Kubernetes Events, for people who run `kubectl describe`. Never in the way: bounded, paced, and dropped when need be.
 
 An event that is repeated within ten minutes is counted up on the same object. All of it stays behind the real work:
-a burst of thousands of runs becomes twenty events a second, and what does not fit is dropped, oldest first.
+a burst of thousands of runs becomes twenty events a second, namespaces in turn, and what does not fit is dropped: the
+oldest of the namespace that has most of them.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from carillon.api.base import rfc3339
 from carillon.kube.client import Client, Object
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.resources import EVENTS
+from carillon.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,8 @@ class Recorder:
         self._identity = identity
         self._now = now
         self._monotonic = monotonic
-        self._waiting: OrderedDict[_What, _Times] = OrderedDict()
+        self._waiting: dict[_What, _Times] = {}
+        self._turns = Turns(_namespace)
         self._written: OrderedDict[_What, _Written] = OrderedDict()
         self._something = asyncio.Event()
         self._failing = False
@@ -116,9 +119,9 @@ class Recorder:
             times.last = now
             return
         self._waiting[what] = _Times(1, now, now)
-        if len(self._waiting) > QUEUE_LENGTH:
-            _, lost = self._waiting.popitem(last=False)
-            self.dropped += lost.count
+        self._turns.add(what)
+        if len(self._turns) > QUEUE_LENGTH and (lost := self._turns.take_of_longest()) is not None:
+            self.dropped += self._waiting.pop(lost).count
         self._something.set()
 
     def __len__(self) -> int:
@@ -130,14 +133,16 @@ class Recorder:
         interval_seconds = 1 / EVENTS_PER_SECOND
         slot = self._monotonic() - BURST * interval_seconds  # when the next may be written; unused ones add up to BURST
         while True:
-            while not self._waiting:
+            while not self._turns:
                 self._something.clear()
                 await self._something.wait()
             now = self._monotonic()
             slot = max(slot + interval_seconds, now - (BURST - 1) * interval_seconds)
             if slot > now:
                 await asyncio.sleep(slot - now)
-            what, times = self._waiting.popitem(last=False)
+            if (what := self._turns.take()) is None:
+                continue
+            times = self._waiting.pop(what)
             try:
                 await self._write(what, times)
                 self._failing = False

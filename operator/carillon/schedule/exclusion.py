@@ -120,7 +120,7 @@ def _days(texts: tuple[str, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1_024)
 def exclude_window(cron: str, duration_seconds: int, time_zone: str | None, hash_key: str) -> Piece:
-    """Close `duration_seconds` from each due time of a cron on, under `WallClock` and under `RunOnce`.
+    """Close `duration_seconds` from each civil time of a cron on, and from what `WallClock` makes of it near a change.
 
     Raises:
         ScheduleError: the cron or the zone cannot be understood, the duration is not from 1 second to 366 days, or the
@@ -135,6 +135,6 @@ def exclude_window(cron: str, duration_seconds: int, time_zone: str | None, hash
         raise ScheduleError(
             f"found the window {quoted(cron)}, which opens at no fixed times; write when, as in 0 8 * * MON-FRI", cron
         )
-    once = starts if isinstance(starts, RunOnce) else None
-    open_times = opening(cron, WallClock(starts.pattern, starts.offsets), once, duration_seconds)
+    walked = WallClock(starts.pattern, starts.offsets)
+    open_times = opening(cron, walked, duration_seconds, collapses=isinstance(starts, RunOnce))
     return Window(" ".join(cron.split()), time_zone or "UTC", hash_key, duration_seconds, open_times)

@@ -4,19 +4,17 @@ A window that opens again before it is over goes on; so what counts is from when
 out by the day, not by the opening: `* * * * *` for a minute is one span a year, not half a million.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from carillon.schedule.closedday import cut_by_day
 from carillon.schedule.errors import ScheduleError, quoted
 from carillon.schedule.pattern import CivilPattern
-from carillon.schedule.runonce import RunOnce
 from carillon.schedule.seconds import DAY, FIRST_DAY, LAST_DAY
 from carillon.schedule.wallclock import WallClock
 
 LONGEST = 366 * DAY
-NEAR = 2 * 24 * 60
-"""Openings that are looked at around a change of the clocks: one a minute. More of them run into each other anyway."""
 MOST_A_DAY = 24
 """How often a day a window may open and close."""
 _AROUND = 4
@@ -26,11 +24,11 @@ _Spans = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """When a window is open."""
+    """When a window is open: from each civil time of its cron on, and near a change of the clocks as WallClock says."""
 
     starts: WallClock
-    once: RunOnce | None
-    """The same cron under RunOnce, where that is something else."""
+    collapses: bool
+    """Whether it opens at the end of a gap that skips an opening: not where every hour has one (design 3.4)."""
     duration: int
     """Seconds."""
     of_day: tuple[tuple[int, int], ...] = field(compare=False)
@@ -98,50 +96,72 @@ class Opening:
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """List the spans [start, end) that begin with an opening in [first, last], ascending, not touching; seconds."""
         found: list[tuple[int, int]] = []
-        for opens, closes in sorted([*self._runs(first, last), *self._near_changes(first, last)]):
+        for opens, closes in sorted([*self._civil(first, last), *self._near_changes(first, last)]):
             if found and opens <= found[-1][1]:
                 found[-1] = (found[-1][0], max(closes, found[-1][1]))
             else:
                 found.append((opens, closes))
         return found
 
-    def _near_changes(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Tell the openings that RunOnce knows around a change of the clocks; WallClock may lose one for good.
+    def _civil(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Walk the runs of openings at each civil time, the first time that the clocks show it.
 
-        A window that is to keep jobs from running has to hold on that day, too: at 02:30, where the clocks leave it
-        out, it opens at the end of the gap.
+        A window that is to keep jobs from running has to hold whatever the clocks do: at 02:30, where they leave it
+        out, it opens at the end of the gap; and October is October though WallClock's walk may lose it (see `walk`).
         """
-        if self.once is None:
-            return
+        block = self.starts.offsets.block(first)
+        stretches = [(block, bisect_right(block.starts, first) - 1)]
+        stretches += self.starts.offsets.transitions(first, last)
+        for place, (block, index) in enumerate(stretches):
+            since, offset, reached = block.starts[index], block.offsets[index], block.reached[index]
+            if self.collapses and since >= first and self.starts.pattern.count(reached - 1, since + offset - 1):
+                yield since, since + self.duration
+            until = last + 1
+            if place + 1 < len(stretches):
+                following, number = stretches[place + 1]
+                until = following.starts[number]
+            yield from self._runs(max(max(first, since) + offset, reached), until - 1 + offset, offset)
+
+    def _near_changes(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Walk what WallClock opens around a change of the clocks, which may be a civil time that is repeated.
+
+        The walk begins at the same instant whenever one asks, for it may come elsewhere from another.
+        """
         for block, index in self.starts.offsets.transitions(first - DAY, last + DAY):
             change = block.starts[index]
-            for due in self.once.newest_seconds(max(first - 1, change - DAY), min(last, change + DAY), NEAR):
-                yield due, due + self.duration
+            for count, begin, end, offset in self.starts.strides(change - DAY, min(last, change + DAY)):
+                if count == 1:
+                    runs = iter([(begin, begin + self.duration)])
+                else:
+                    runs = self._runs(begin + offset, end + offset, offset)
+                for opens, closes in runs:
+                    if closes - self.duration >= first:
+                        yield max(opens, first), closes
 
-    def _runs(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Walk the runs, by the stretches in which the cron is civil arithmetic."""
+    def _runs(self, low: int, high: int, offset: int) -> Iterator[tuple[int, int]]:
+        """Walk the runs of openings in the civil seconds [low, high] of one offset."""
         pattern = self.starts.pattern
-        for count, begin, end, offset in self.starts.strides(first - 1, last):
-            if count == 1:
-                yield begin, begin + self.duration
-                continue
-            low, high = begin + offset, end + offset
-            day = pattern.days.next_day(low // DAY)
-            while day is not None and day * DAY <= high:
-                midnight = day * DAY
-                for opening, final in self.of_day:
-                    if midnight + final < low or midnight + opening > high:
-                        continue
-                    latest = midnight + final
-                    if latest > high:
-                        found = pattern.previous(high)
-                        assert found is not None
-                        latest = found
-                    yield max(midnight + opening, low) - offset, latest - offset + self.duration
-                day = pattern.days.next_day(day + 1)
+        day = pattern.days.next_day(low // DAY) if low <= high else None
+        while day is not None and day * DAY <= high:
+            midnight = day * DAY
+            for opening, final in self.of_day:
+                if midnight + final < low or midnight + opening > high:
+                    continue
+                latest = midnight + final
+                if latest > high:
+                    found = pattern.previous(high)
+                    assert found is not None
+                    latest = found
+                opens = midnight + opening
+                if opens < low:
+                    following = pattern.next(low - 1)
+                    assert following is not None
+                    opens = following
+                yield opens - offset, latest - offset + self.duration
+            day = pattern.days.next_day(day + 1)
 
 
-def opening(expression: str, starts: WallClock, once: RunOnce | None, duration: int) -> Opening:
+def opening(expression: str, starts: WallClock, duration: int, *, collapses: bool) -> Opening:
     """Make a window of a cron and seconds.
 
     Raises:
@@ -159,7 +179,7 @@ def opening(expression: str, starts: WallClock, once: RunOnce | None, duration: 
                 f"{MOST_A_DAY} times a day; write fewer openings, or a longer duration so that they join",
                 expression,
             )
-    return Opening(starts, once, duration, tuple(runs))
+    return Opening(starts, collapses, duration, tuple(runs))
 
 
 def _runs_of_day(pattern: CivilPattern, duration: int) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,8 @@ CLUSTER_SCOPED = {
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
+    "FlowSchema",
+    "PriorityLevelConfiguration",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
@@ -36,10 +38,10 @@ IN_ITS_OWN_NAMESPACE = """
     scheduledjobs.carillon.dev          get list create patch delete administer
 """
 OF_THE_TASKS = """
-    scheduledjobs.carillon.dev          get list
-    jobruns.carillon.dev                get list
-    calendars.carillon.dev              get list
-    jobs.batch                          get list
+    scheduledjobs.carillon.dev          list
+    jobruns.carillon.dev                list
+    calendars.carillon.dev              list
+    jobs.batch                          list
 """
 
 
@@ -132,8 +134,30 @@ def test_with_namespaces_named_it_has_roles_in_these_alone(
 
 def test_nothing_of_a_namespaced_release_needs_rights_on_the_cluster(render: Render) -> None:
     off = {"install": False}
-    chart = render(watchNamespaces=["files"], crds=off, policies=off, roles=off, progress={"clusterRole": False})
+    chart = render(
+        watchNamespaces=["files"], crds=off, policies=off, flowControl=off, roles=off, progress={"clusterRole": False}
+    )
     assert {thing["kind"] for thing in chart.objects} & CLUSTER_SCOPED == set()
+
+
+def test_the_requests_of_the_lease_have_a_priority_level_of_their_own(render: Render) -> None:
+    """Exactly those that the operator's own Role lets it make of Leases, in the same namespace, as the same account."""
+    chart = render(serviceAccount={"name": "bell-ringer"}, fullnameOverride="bells")
+    schema, level = chart.one("FlowSchema", "bells-lease")["spec"], chart.one("PriorityLevelConfiguration")
+    assert schema["priorityLevelConfiguration"]["name"] == level["metadata"]["name"] == "bells-lease"
+    [rule] = schema["rules"]
+    assert rule["subjects"] == [
+        {"kind": "ServiceAccount", "serviceAccount": {"name": "bell-ringer", "namespace": "carillon"}}
+    ]
+    [asked] = rule["resourceRules"]
+    own = rights(chart.one("Role", "bells-own"))
+    assert {f"leases.{group} {verb}" for group in asked["apiGroups"] for verb in asked["verbs"]} == {
+        right.partition(":")[0] for right in own if right.startswith("leases")
+    }
+    assert asked["namespaces"] == ["carillon"]
+    assert schema["matchingPrecedence"] < 9000, "the schema for all service accounts would take them first"
+    assert level["spec"]["limited"]["lendablePercent"] == 0
+    assert not render(flowControl={"install": False}).all("FlowSchema", "PriorityLevelConfiguration")
 
 
 @pytest.mark.parametrize("values", value_sets())

@@ -247,6 +247,17 @@ def test_several_definitions_of_stdin_with_their_calendar() -> None:
     }
 
 
+def test_two_triggers_of_one_instant_start_with_the_earliest() -> None:
+    late = {"name": "late", "cron": "0 3 * * *", "jitterSeconds": 3000}
+    options = ("next", "-f", "-", "--count", "1")
+    alone = FakeApi().invoke(*options, stdin=yaml.safe_dump(job("one", triggers=[late])))
+    assert "starts at" in alone.stdout
+    prompt = {"name": "prompt", "cron": "0 3 * * *"}
+    both = FakeApi().invoke(*options, stdin=yaml.safe_dump(job("one", triggers=[late, prompt])))
+    assert "late, prompt" in both.stdout
+    assert "starts at" not in both.stdout
+
+
 def test_a_calendar_that_is_not_in_the_file_is_looked_for_in_the_cluster() -> None:
     text = yaml.safe_dump(job("two", exclude={"calendars": ["fr-office"]}))
     options = ("--from", "2026-12-24T12:00:00Z", "--count", "1", "-o", "json")

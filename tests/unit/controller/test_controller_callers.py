@@ -8,6 +8,7 @@ import pytest
 from carillon.controller import callers as module
 from carillon.controller.callers import Callers, Refused
 from carillon.controller.store import Store
+from carillon.engine.names import job_names
 from carillon.kube.errors import ApiError, Unreachable
 from tests.unit.controller.test_controller_store import raw_job, raw_run
 from tests.unit.engine.builders import NAMESPACE, at, stamp
@@ -140,7 +141,7 @@ async def test_a_job_is_known_as_soon_as_the_watch_tells() -> None:
     world.pods["p"] = a_pod(job="new", labels={"carillon.dev/run-uid": "run"})
     assert (await world.refused())[0] == 503
     world.store.put_run(raw_run(uid="run-2", name="r2"))
-    world.store.put_job(raw_job(uid="new", run="run-2"))
+    world.store.put_job(raw_job(uid="new", run="run-2", name=job_names("r2", "run-2", periodic=False, attempt=1)[0]))
     assert await world.run() == "r2"
     assert world.asked == ["good"]
 

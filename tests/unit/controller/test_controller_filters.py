@@ -62,7 +62,7 @@ async def test_one_that_takes_too_long_is_killed_and_then_rests(filters: Filters
     began = time.perf_counter()
     for _ in range(100):
         assert (await verdict(filters, BURN, LONG, who="burner")).passed_over is PassedOver.FILTER_TIMEOUT
-    assert time.perf_counter() - began < 0.2, "one evaluation alone would take as long"
+    assert time.perf_counter() - began < 10, "half of what the evaluations would take"
     filters.forget("burner")
     assert (await verdict(filters, "true", {}, who="burner")).passed_over is None
 

@@ -13,6 +13,7 @@ from carillon.controller.leadership import Leadership
 from carillon.controller.settings import Settings
 from carillon.kube.client import Client
 from carillon.kube.errors import WritesRefused
+from tests.unit.controller.test_controller_worker import World as WorkerWorld
 from tests.unit.kube.lease_store import LeaseClient, LeaseStore
 
 LEASE_SECONDS = 2
@@ -168,3 +169,26 @@ async def test_the_lease_of_a_worker_that_does_not_work_lapses(world: World) -> 
             await asyncio.sleep(0.05)
     assert world.said == [MAIN, "ended"]
     assert world.client.store.spec["holderIdentity"].startswith("pod-a_"), "nobody handed it back"
+
+
+async def test_the_lease_of_a_main_loop_that_hangs_lapses_while_its_thread_lives(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's own pulse tells, from a thread that goes on renewing as long as it may."""
+    monkeypatch.setattr("carillon.controller.worker.PULSE_LOST_SECONDS", 1.0)
+    working = WorkerWorld()
+    world.leadership = Leadership(
+        Settings(lease_duration_seconds=LEASE_SECONDS, lease_namespace="n", identity="pod-a"),
+        lead=working.worker.run,
+        alive=lambda: working.worker.alive,
+        observer=lambda *_arguments: None,
+    )
+    world.task = asyncio.create_task(world.leadership.run())
+    async with asyncio.timeout(10):
+        while not world.leading:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(LEASE_SECONDS)
+    assert world.leading, "it works"
+    time.sleep(1.0 + DEADLINE_SECONDS + 1.0)  # noqa: ASYNC251  (it hangs)
+    assert not world.leading, "nothing that it writes now leaves"
+    assert {thread.name for thread in threading.enumerate()} >= {"lease"}

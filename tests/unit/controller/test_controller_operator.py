@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -28,6 +28,24 @@ class FakeClient:
         self.problems: list[Exception] = []
         self.listed: list[str | None] = []
         self.version = "100"
+        self.asked_for: list[str] = []
+        """What of them was asked for in full: names, and `page`."""
+
+    async def get(self, _: Any, namespace: str, name: str) -> Body:
+        self.asked_for.append(name)
+        for item in self.items:
+            if (item["metadata"]["namespace"], item["metadata"]["name"]) == (namespace, name):
+                return item
+        raise ApiError(404, "NotFound", "deleted since")
+
+    async def pages(
+        self, resource: Any, namespace: str | None, *, limit: int, metadata_only: bool = False
+    ) -> AsyncGenerator[tuple[list[Body], str], None]:
+        items, version = await self.list(resource, namespace)
+        for start in range(0, max(1, len(items)), limit):
+            if not metadata_only:
+                self.asked_for.append("page")
+            yield items[start : start + limit], version
 
     async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Body], str]:
         self.listed.append(namespace)
@@ -144,6 +162,47 @@ class TestComparing:
         await world.operator._comparison.compare()
         assert world.client.listed == ["a", "b"]
         assert world.known() == [f"{DEFINITION_UID}@10"], f"{KEY} is in neither"
+
+    def put(self, world: World, count: int) -> None:
+        """Have so many definitions, known by the API server and by us."""
+        world.client.items = [raw_definition(HOURLY, name=f"d{n}", uid=f"uid-{n}") for n in range(count)]
+        for item in world.client.items:
+            world.operator._store.put_definition(item)
+
+    async def test_only_what_has_changed_is_asked_for(self, world: World) -> None:
+        self.put(world, 500)
+        world.client.items[7] = raw_definition(HOURLY, name="d7", uid="uid-7", resource_version=20)
+        world.client.items[8] = raw_definition(HOURLY, name="d8", uid="another", resource_version=21)
+        del world.client.items[499]
+        await world.operator._comparison.compare()
+        assert world.client.asked_for == ["d7", "d8"]
+        known = world.known()
+        assert (len(known), {"uid-7@20", "another@21"} <= set(known)) == (499, True)
+        assert "uid-499@10" not in known
+
+    @pytest.mark.parametrize("known", [0, 500])
+    async def test_much_is_read_page_by_page(self, world: World, known: int) -> None:
+        self.put(world, known)
+        changed = [raw_definition(HOURLY, name=f"d{n}", uid=f"uid-{n}", resource_version=20) for n in range(450)]
+        world.client.items = changed
+        await world.operator._comparison.compare()
+        assert world.client.asked_for == ["page"] * 3
+        assert sorted(world.known()) == sorted(f"uid-{n}@20" for n in range(450))
+
+    async def test_what_is_deleted_before_it_was_asked_for_is_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.put(world, 2)
+        world.client.items.append(raw_definition(HOURLY, name="new", uid="new"))
+        asked_for: list[str] = []
+
+        async def get(_: Any, __: str, name: str) -> Body:
+            asked_for.append(name)
+            raise ApiError(404, "NotFound", "gone")
+
+        monkeypatch.setattr(world.client, "get", get)
+        await world.operator._comparison.compare()
+        assert (len(world.known()), asked_for) == (2, ["new"])
 
 
 class TestAnEtcdThatWasRestored:

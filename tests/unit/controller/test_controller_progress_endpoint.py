@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
@@ -13,6 +15,7 @@ from carillon.controller.callers import Callers, Refused
 from carillon.controller.connections import BoundedServer
 from carillon.controller.metrics import Metrics
 from carillon.controller.progress_endpoint import ProgressEndpoint
+from carillon.controller.rates import Rates
 from carillon.controller.reporting import NotWritten, Reporting
 from carillon.engine.model import Run
 from carillon.engine.reports import Report
@@ -23,7 +26,8 @@ from tests.unit.engine.builders import a_run
 class World:
     """An endpoint whose callers and reports are in the test's hands."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rates: Rates | None = None, address_rates: Rates | None = None, **bounds: Any) -> None:
+        self.rates, self.address_rates = rates, address_rates
         self.port = free_port()
         self.metrics = Metrics()
         self.awaited: str | None = None
@@ -33,12 +37,14 @@ class World:
         self.taken: list[Report] = []
         self.problem: Exception | None = None
         self.written = True
-        self.bounds: dict[str, Any] = {}
+        self.bounds = bounds
         self.endpoint = ProgressEndpoint(
             callers=cast(Callers, self),
             reporting=cast(Reporting, self),
             metrics=self.metrics,
             ready=lambda: self.awaited,
+            rates=self.rates,
+            address_rates=self.address_rates,
             server=lambda handler: BoundedServer(handler, **self.bounds),
         )
 
@@ -92,8 +98,7 @@ async def world() -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def bounded(**bounds: Any) -> AsyncIterator[World]:
-    world = World()
-    world.bounds = bounds
+    world = World(**bounds)
     await world.endpoint.start("127.0.0.1", world.port)
     try:
         yield world
@@ -240,3 +245,63 @@ async def test_bad_json_of_every_size_is_answered(world: World) -> None:
         code, said = await world.ask(b"{" * size, kind="application/json")
         assert (code, len(said) < 400) == (400, True)
     assert await world.ask(json.dumps({"percent": 1}).encode(), kind="application/json") == (204, "")
+
+
+async def test_a_token_may_report_so_often_and_its_neighbour_is_not_asked_to_wait() -> None:
+    async with bounded(rates=Rates(per_second=0.01, burst=2)) as world:
+        assert [(await world.ask())[0] for _ in range(4)] == [204, 204, 429, 429]
+        assert world.headers["Retry-After"] == "1"
+        assert (await world.ask(Authorization="Bearer another"))[0] == 204
+        assert len(world.seen) == 3, "nobody is looked up for a call too many"
+
+
+async def test_an_address_may_connect_so_often() -> None:
+    async with bounded(address_rates=Rates(per_second=0.01, burst=2)) as world:
+        for _ in range(2):
+            assert (await talk(world, HEAD + b"\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await talk(world, b"")).startswith(b"HTTP/1.1 429 ")
+
+
+FLOOD_SECONDS = 3.0
+FLOOD = """
+import socket, sys, time
+head = b"POST /progress HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Bearer flood\\r\\nContent-Length: 10\\r\\n"
+end, calls = time.monotonic() + float(sys.argv[2]), 0
+while time.monotonic() < end:
+    try:
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=2) as call:
+            call.sendall(head + b"Content-Type: application/x-www-form-urlencoded\\r\\n\\r\\npercent=40")
+            call.recv(4096)
+    except OSError:
+        pass
+    calls += 1
+print(calls)
+"""
+
+
+async def test_a_flood_takes_neither_the_loop_nor_memory_nor_the_place_of_others(world: World) -> None:
+    """Four processes that do nothing but call; the neighbour has another address, as another pod has."""
+    flooding = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FLOOD, str(world.port), str(FLOOD_SECONDS), stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    until = time.monotonic() + FLOOD_SECONDS
+    cpu, answers = time.process_time(), []
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as neighbour:
+        while time.monotonic() < until:
+            form = {"percent": "7"}
+            async with neighbour.post(
+                f"http://127.0.0.1:{world.port}/progress", data=form, headers={"Authorization": "Bearer n"}
+            ) as answer:
+                answers.append(answer.status)
+            await asyncio.sleep(0.2)
+    share = (time.process_time() - cpu) / FLOOD_SECONDS
+    calls = sum([int((await each.communicate())[0]) for each in flooding])
+    assert calls > 200, "that was none"
+    assert share < 0.6, f"{share:.0%} of a processor"
+    assert set(answers) == {204}
+    of_the_flood = world.seen.count(("Bearer flood", "127.0.0.1"))
+    assert of_the_flood <= 100 + 10 * (FLOOD_SECONDS + 1), f"{of_the_flood} of {calls} were looked at"

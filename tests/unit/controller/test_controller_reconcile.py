@@ -264,7 +264,7 @@ class TestParking:
 
 
 class TestUrgency:
-    async def test_records_wait_while_somebody_elses_due_time_has_come(self, world: World) -> None:
+    async def test_records_wait_while_another_due_time_has_come(self, world: World) -> None:
         world.add(GOOD)
         world.queue.clear()
         world.queue.add(POISON, Urgency.DUE)
@@ -280,6 +280,19 @@ class TestUrgency:
         world.queue.add(POISON, Urgency.DUE)
         world.executor.fail = lambda _key, _action: None
         assert (await world.reconcile(GOOD))[0] == "CreateRun"
+
+    async def test_records_do_not_wait_for_ever_for_the_creates_of_their_own_definition(self, world: World) -> None:
+        """A create takes as long here as the next due time is away: there is always one that goes first."""
+        world.add(GOOD, EVERY_MINUTE)
+        await world.reconcile(GOOD)
+        world.now = at("12:01:00")
+
+        def take_a_minute(_key: Key, action: plans.Action) -> None:
+            if isinstance(action, plans.CreateRun):
+                world.wait(60)
+
+        world.executor.fail = take_a_minute
+        assert "WriteDefinitionStatus" in await world.reconcile(GOOD)
 
 
 OFFICE = CalendarKey(NAMESPACE, "office")

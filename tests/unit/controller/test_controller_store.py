@@ -9,6 +9,7 @@ import pytest
 from carillon.api import keys
 from carillon.controller.store import Store
 from carillon.engine.model import Calendar, CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
+from carillon.engine.names import job_names
 from carillon.engine.planning import plan
 from tests.unit.engine.builders import (
     DEFINITION_UID,
@@ -43,12 +44,14 @@ def raw_run(
     }
 
 
-def raw_job(version: int = 30, *, uid: str = "job", run: str = "run", done: bool = False, active: int = 0) -> Body:
+def raw_job(
+    version: int = 30, *, uid: str = "job", name: str = "j", run: str = "run", done: bool = False, active: int = 0
+) -> Body:
     owner = {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "name": "r", "uid": run, "controller": True}
     return {
         "metadata": {
             "namespace": NAMESPACE,
-            "name": "j",
+            "name": name,
             "uid": uid,
             "resourceVersion": str(version),
             "creationTimestamp": stamp("12:00"),
@@ -683,10 +686,15 @@ class TestProgress:
 
     def test_before_there_is_a_record_the_job_names_it(self, world: World) -> None:
         world.store.put_run(raw_run(20))
-        world.store.put_job(raw_job())
+        world.store.put_job(raw_job(name=job_names("r", "run", periodic=False, attempt=1)[0]))
         found = world.store.run_of_job("job")
         assert found is not None
         assert found.uid == "run"
+
+    def test_a_job_of_another_name_is_not_its_own(self, world: World) -> None:
+        world.store.put_run(raw_run(20))
+        world.store.put_job(raw_job(uid="forged"))
+        assert world.store.run_of_job("forged") is None
 
     def test_a_job_that_names_a_run_with_another_job_is_not_its_own(self, world: World) -> None:
         """Who may create Jobs can write any owner into one."""

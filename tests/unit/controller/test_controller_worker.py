@@ -16,6 +16,7 @@ from carillon.controller.store import Store
 from carillon.controller.worker import PULSE_LOST_SECONDS, Worker
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine.model import Key
+from tests.unit.controller.test_controller_store import raw_run
 from tests.unit.engine.builders import HOURLY, NAMESPACE, at, raw_definition
 
 ONE, OTHER = Key(NAMESPACE, "one"), Key(NAMESPACE, "other")
@@ -151,6 +152,21 @@ async def test_what_becomes_due_meanwhile_goes_first(world: World, monkeypatch: 
 async def test_a_standby_takes_nothing_in(world: World) -> None:
     world.add(ONE)
     assert len(world.queue) == 0
+
+
+async def test_a_standby_that_is_told_everything_enqueues_nothing(world: World) -> None:
+    """Definitions, runs, Jobs, calendars, changes and deletions of them: known to it, and decided by nobody."""
+    world.add(ONE)
+    run = raw_run(phase="Running", job="job")
+    world.store.put_run(run)
+    metadata = {"name": "holidays", "namespace": NAMESPACE, "uid": "uid-calendar", "resourceVersion": "1"}
+    world.store.put_calendar({"metadata": {**metadata, "generation": 1}, "spec": {"dates": ["2030-01-01"]}})
+    world.store.drop(run["metadata"]["uid"])
+    world.store.drop("uid-one")
+    world.now += timedelta(days=2)
+    await asyncio.sleep(0.05)
+    assert (len(world.queue), len(world.agenda)) == (0, 0)
+    assert world.reconciler.looked_at == []
 
 
 async def test_who_leads_no_more_forgets_its_queue_and_its_agenda(world: World) -> None:

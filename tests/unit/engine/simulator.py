@@ -30,17 +30,20 @@ from carillon.engine import plan as plans
 from carillon.engine.ahead import lead
 from carillon.engine.audit import verify
 from carillon.engine.decide import decide
-from carillon.engine.model import Key
+from carillon.engine.model import Key, WorkKey
 from carillon.kube.client import Client
-from carillon.kube.errors import Unreachable
+from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
 from carillon.kube.resources import CRON_JOBS, EVENTS, JOB_RUNS, JOBS, PODS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
 from tests.unit.engine.cluster import Body, Cluster, Pods, ended, suspension
 from tests.unit.engine.ledger import Ledger
+from tests.unit.engine.watching import LateWatches, Past, Watches
 
 Answer = TypeVar("Answer")
 ROUNDS = 200
+TAKE_OVER = timedelta(seconds=16)
+"""After the default lease has lapsed, another process has it."""
 
 
 class _Reraise:
@@ -63,6 +66,7 @@ class Fault(StrEnum):
     DIE_AFTER = "the process dies after it"
     LOSE_ANSWER = "it happens, and the answer is lost"
     LOSE_REQUEST = "it does not happen, and nobody says so"
+    THROTTLE = "the server is too busy for it, longer than the client asks again"
 
 
 class Died(BaseException):
@@ -74,6 +78,19 @@ class _GiveWay(Awaitable[None]):
         yield
 
 
+class _Stop(Awaitable[None]):
+    def __await__(self) -> Generator["_Stop", None, None]:
+        yield self
+
+
+class Stopped(Exception):  # noqa: N818
+    """The process was stopped where it waits; it does not know, and wakes when its work is gone on with."""
+
+    def __init__(self, works: Sequence[Coroutine[Any, Any, None]]) -> None:
+        super().__init__()
+        self.works = works
+
+
 @dataclass
 class Writes:
     """Counts the writes of all processes, and lets things happen to some of them."""
@@ -82,23 +99,39 @@ class Writes:
     faults: dict[int, Fault] = field(default_factory=dict)
     """By the number of the write, from 1."""
     log: list[str] = field(default_factory=list)
+    awaits: int = 0
+    """Requests of all kinds, of all processes."""
+    stops: frozenset[int] = frozenset()
+    """The awaits at which the process is stopped until another one has its lease."""
+    on_the_wire: bool = False
+    """Whether what it writes there has left it, and reaches the API server only after the other one's work."""
+    then: Callable[[int], None] = lambda _count: None
+    """Called after each write with its number."""
 
 
 class MemoryClient:
     """The part of `carillon.kube.client.Client` that the executor uses."""
 
-    def __init__(self, cluster: Cluster, writes: Writes) -> None:
+    def __init__(self, cluster: Cluster, writes: Writes, gate: Callable[[], bool]) -> None:
         self._cluster = cluster
         self._writes = writes
+        self._gate = gate
+
+    async def _ask(self) -> None:
+        """Wait for an answer, and perhaps for longer than the lease lasts."""
+        self._writes.awaits += 1
+        if self._gate() and self._writes.awaits in self._writes.stops:
+            await _Stop()
+        await _GiveWay()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Body:
-        await _GiveWay()
+        await self._ask()
         return self._cluster.get(resource, name)
 
     async def list(
         self, resource: Resource, namespace: str, *, label_selector: str = "", field_selector: str = ""
     ) -> tuple[list[Body], str]:
-        await _GiveWay()
+        await self._ask()
         if resource is EVENTS:
             return [], "1"
         assert resource is PODS
@@ -109,7 +142,7 @@ class MemoryClient:
     ) -> Body:
         body = orjson.loads(body) if isinstance(body, bytes) else body
         if dry_run:
-            await _GiveWay()
+            await self._ask()
             return body
         what = f"create {resource.kind} {body['metadata']['name']}"
         return await self._write(what, lambda: self._cluster.create(resource, body))
@@ -157,19 +190,25 @@ class MemoryClient:
         await self._write(what, effect)
 
     async def pod_log(self, namespace: str, pod: str, **_: Any) -> str:
-        await _GiveWay()
+        await self._ask()
         return ""
 
     async def _write(self, what: str, effect: Callable[[], Answer]) -> Answer:
         """Carry a write out, or let happen to it what is planned; what the API server refuses does not count."""
-        await _GiveWay()
+        if not self._gate():
+            raise WritesRefused("the lease is not held")
+        await self._ask()
+        if not (self._gate() or self._writes.on_the_wire):
+            raise WritesRefused("the lease is not held any more")
         fault = self._writes.faults.get(self._writes.count + 1)
-        if fault in (Fault.DIE_BEFORE, Fault.LOSE_REQUEST):
+        if fault in (Fault.DIE_BEFORE, Fault.LOSE_REQUEST, Fault.THROTTLE):
             self._note(what, fault)
         if fault is Fault.DIE_BEFORE:
             raise Died
         if fault is Fault.LOSE_REQUEST:
             raise Unreachable("the connection was reset")
+        if fault is Fault.THROTTLE:
+            raise ApiError(429, "TooManyRequests", "please try again later", retry_after_seconds=1)
         answer = effect()
         self._note(what, fault)
         if fault is Fault.DIE_AFTER:
@@ -181,6 +220,7 @@ class MemoryClient:
     def _note(self, what: str, fault: Fault | None) -> None:
         self._writes.count += 1
         self._writes.log.append(f"{self._cluster.now:%H:%M:%S} {what}{f' ({fault})' if fault else ''}")
+        self._writes.then(self._writes.count)
 
 
 class Crowd(Crowds):
@@ -203,27 +243,34 @@ class Process:
     """One process of the operator that leads."""
 
     def __init__(
-        self, cluster: Cluster, writes: Writes, events: list[str], *, lagging: bool = False, crowd: int = 0
+        self,
+        cluster: Cluster,
+        writes: Writes,
+        events: list[str],
+        *,
+        lagging: bool = False,
+        behind: Past | None = None,
+        crowd: int = 0,
     ) -> None:
-        """`lagging`: the watches tell what happened only when `deliver` is called.
+        """`lagging`: the watches tell what happened only when `deliver` is called; `behind`: as in `Watches.begin`.
 
         `crowd`: how many other definitions are due whenever one is, of which nothing else is told.
         """
         self._cluster = cluster
         self._events = events
-        self._inboxes: dict[Resource, list[tuple[str, Body]]] = {kind: [] for kind in cluster.objects}
-        self._lagging = lagging
+        self.leads = True
         self.agenda = Agenda()
         self.crowds = self.agenda.crowds = Crowd(crowd)
         self.queue = WorkQueue()
-        self.store = Store(changed=lambda key: self.queue.add(key), unreadable=_refuse, clock=lambda: cluster.now)
+        self.store = Store(changed=self._changed, unreadable=_refuse, clock=lambda: cluster.now)
         executor = Executor(
-            client=cast(Client, MemoryClient(cluster, writes)),
+            client=cast(Client, MemoryClient(cluster, writes, lambda: self.leads)),
             store=self.store,
             recorder=cast(Recorder, self),
             metrics=_METRICS,
             clock=lambda: cluster.now,
             last_words=True,
+            progress_url="http://progress",
         )
         self._reconciler = Reconciler(
             store=self.store,
@@ -233,29 +280,39 @@ class Process:
             metrics=_METRICS,
             clock=lambda: cluster.now,
         )
-        for resource, kind in cluster.objects.items():
-            for raw in kind.values():
-                self._take(resource, "ADDED", raw)
-        self.store.put_pods(pod for uid, pods in cluster.pods.items() if pods.active for pod in cluster.pod_list(uid))
-        cluster.watchers.append(self.watch)
+        watching = LateWatches if lagging else Watches
+        self.watches = watching(cluster, self._take)
+        self.watches.begin(behind)
+        self._look_at_pods()
+
+    def _look_at_pods(self) -> None:
+        pods = self._cluster.pods.items()
+        self.store.put_pods(pod for uid, of in pods if of.active for pod in self._cluster.pod_list(uid))
+
+    def lead(self) -> None:
+        """Begin to lead: everything that is known is looked at once."""
+        self.leads = True
+        self._look_at_pods()
+        for key in self.store.known():
+            self.queue.add(key)
+
+    def stand_by(self) -> None:
+        """Lead no more, and forget what was to be done."""
+        self.leads = False
+        self.queue.clear()
+        self.agenda.clear()
 
     def emit(self, *, regarding: Reference, type: str, reason: str, message: str) -> None:
         """Stand in for the recorder."""
         self._events.append(f"{regarding.kind} {type} {reason}: {message}")
 
-    def watch(self, resource: Resource, change: str, raw: Body) -> None:
-        """Hear of a change."""
-        self._inboxes[resource].append((change, raw))
-        if not self._lagging:
-            self.deliver()
+    def _changed(self, key: WorkKey) -> None:
+        if self.leads:
+            self.queue.add(key)
 
     def deliver(self, resource: Resource | None = None, most: int | None = None) -> None:
-        """Let the watches tell what they know: of one kind, or of all; at most so many changes of each."""
-        for kind, inbox in self._inboxes.items():
-            if resource in (None, kind):
-                told, inbox[:] = inbox[:most], inbox[len(inbox[:most]) :]
-                for change, raw in told:
-                    self._take(kind, change, raw)
+        """Let watches tell that lag."""
+        self.watches.deliver(resource, most)
 
     def _take(self, resource: Resource, change: str, raw: Body) -> None:
         if change == "DELETED":
@@ -293,7 +350,7 @@ class Process:
 
     def stop(self) -> None:
         """End the process."""
-        self._cluster.watchers.remove(self.watch)
+        self.watches.end()
 
 
 def _refuse(raw: Body, why: str) -> None:
@@ -313,24 +370,30 @@ class Simulation:
         workers: int = 1,
         seed: int = 0,
         crowd: int = 0,
+        stops: Iterable[int] = (),
+        on_the_wire: bool = False,
+        trusting: bool = False,
     ) -> None:
         """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them.
 
         `crowd`: how many others are due whenever one is, so that runs are written ahead.
 
         `workers`: so many tasks of the operator work at a time; who has the next turn is drawn by `seed`.
+        `stops`, `on_the_wire`: as in `Writes`. `trusting`: the watches may be wrong for a while, and are believed.
         """
         self.workers = workers
         self._random = random.Random(seed)
         self.cluster = Cluster(at(start))
-        self.writes = Writes(faults=faults or {})
+        self.writes = Writes(faults=faults or {}, stops=frozenset(stops), on_the_wire=on_the_wire)
         self.events: list[str] = []
-        self.ledger = Ledger(self.cluster, prompt=not lagging)
+        self.ledger = Ledger(self.cluster, prompt=not (lagging or trusting))
         self.deaths = 0
+        self.take_overs = 0
         self.job_seconds = job_seconds
         self.exit_code = 0
         self._lagging, self._crowd = lagging, crowd
         self.process: Process | None = self._new_process()
+        self.standby: Process | None = None
 
     @property
     def now(self) -> datetime:
@@ -349,8 +412,8 @@ class Simulation:
         interleave([self.process.work(), other.work()], (not turn for turn in turns))
         self.cluster.collect_garbage()
 
-    def _new_process(self) -> Process:
-        return Process(self.cluster, self.writes, self.events, lagging=self._lagging, crowd=self._crowd)
+    def _new_process(self, behind: Past | None = None) -> Process:
+        return Process(self.cluster, self.writes, self.events, lagging=self._lagging, behind=behind, crowd=self._crowd)
 
     # People
 
@@ -412,6 +475,8 @@ class Simulation:
             except Died:
                 self.deaths += 1
                 self.restart()
+            except Stopped as stopped:
+                self._take_over(self.process, stopped.works)
             else:
                 return
 
@@ -426,16 +491,37 @@ class Simulation:
         while True:
             yield self._random.randrange(self.workers)
 
+    def _take_over(self, old: Process, works: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Let a standby work while a leader is stopped, and then the old one wake, which leads no more."""
+        self.take_overs += 1
+        old.leads, old.watches.silent = False, set(self.cluster.objects)
+        self.cluster.now += TAKE_OVER
+        self.process = new = self.standby or self._new_process()
+        self.standby = None
+        new.lead()
+        self._kubernetes()
+        self.work()
+        written, late = self.writes.count, int(self.writes.on_the_wire)
+        self.ledger.late = True
+        interleave(works, ())
+        self.ledger.late = False
+        assert self.writes.count <= written + late, f"it leads no more, and yet: {self.writes.log[written:]}"
+        old.watches.silent.clear()
+        old.deliver()
+        old.stand_by()
+        if self.process is new:
+            self.standby = old
+
     def crash(self) -> None:
         """Take the operator away."""
         if self.process is not None:
             self.process.stop()
         self.process = None
 
-    def restart(self) -> None:
-        """Put a new process in the place of the old one."""
+    def restart(self, behind: Past | None = None) -> None:
+        """Put a new process in the place of the old one; `behind`: as in `Watches.begin`."""
         self.crash()
-        self.process = self._new_process()
+        self.process = self._new_process(behind)
 
     def advance(self, seconds: float) -> None:
         """Let time pass; the operator wakes when it wants to, and Jobs end when it is their time."""
@@ -454,7 +540,7 @@ class Simulation:
             if not moments:
                 break
             self.cluster.now = max(self.now, min(moments))
-        self.cluster.now = target
+        self.cluster.now = max(self.now, target)
         self._kubernetes()
         self.work()
 
@@ -515,6 +601,11 @@ class Simulation:
         for key in keys:
             assert not self._pending(key), f"at rest, and yet planned: {self._pending(key)}"
 
+    def handled_through(self) -> datetime:
+        """The watermark of the definition."""
+        (raw,) = self.cluster.objects[SCHEDULED_JOBS].values()
+        return min(datetime.fromisoformat(mark["handledThrough"]) for mark in raw["status"]["triggers"])
+
     def verify(self) -> list[str]:
         """What `carillon task verify` would find now."""
         assert self.process is not None
@@ -565,9 +656,13 @@ def interleave(works: Sequence[Coroutine[Any, Any, None]], turns: Iterable[int])
             work = works[number]
             if work in running:
                 try:
-                    work.send(None)
+                    stopped = work.send(None)
                 except StopIteration:
                     running.remove(work)
+                else:
+                    if isinstance(stopped, _Stop):
+                        works, running = running, []
+                        raise Stopped(works)
     finally:
         for work in running:
             work.close()

@@ -206,6 +206,10 @@ class TestReport:
         quiet = [a_definition("0 16 * * *", name=f"other-{i}") for i in range(9)]
         assert report([*crowd, *quiet], at("12:30")).crowded == ("2026-03-10 15:00Z  11 jobs due",)
 
+    def test_triggers_that_are_due_together_make_no_crowd(self) -> None:
+        crowd = [a_definition("0 15 * * *", "0 15,16 * * *", name=f"job-{i}") for i in range(6)]
+        assert report(crowd, at("12:30")).crowded == ()
+
     def test_what_will_not_fire_is_no_crowd(self) -> None:
         crowd = [a_definition("0 15 * * *", name=f"job-{i}", suspend=True) for i in range(11)]
         assert report(crowd, at("12:30")).crowded == ()

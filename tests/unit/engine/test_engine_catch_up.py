@@ -141,9 +141,9 @@ def test_the_watermark_passes_when_all_the_runs_exist() -> None:
 def test_a_year_of_every_minute_is_decided_by_arithmetic(catch_up: dict[str, Any]) -> None:
     definition = a_definition(EVERY_MINUTE, created="2025-03-01 00:00", handled="2025-03-01 00:00", catchUp=catch_up)
     decide(snapshot(definition), at("11:30"))
-    began = time.perf_counter()
+    began = time.process_time()
     plan = decide(snapshot(definition), at("11:30:30"))
-    assert time.perf_counter() - began < 0.5  # walking takes seconds
+    assert time.process_time() - began < 0.5  # walking takes seconds
     assert len(fired(plan)) <= 101
 
 

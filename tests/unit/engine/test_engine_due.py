@@ -179,9 +179,9 @@ class TestSuspension:
         definition = a_definition(
             EVERY_MINUTE, created="2021-01-01 00:00", handled="2021-03-10 00:00", status=suspended
         )
-        began = time.perf_counter()
+        began = time.process_time()
         plan = decide(snapshot(definition), at("00:00:30"))
-        assert time.perf_counter() - began < 0.25
+        assert time.process_time() - began < 1, "of the CPU; to walk them takes several"
         minutes = (5 * 365 + 1) * 24 * 60
         assert skipped(plan, definition) == [f"t0 2021-03-10 00:01:00-00:00:00 x{minutes} Suspended"]
 
@@ -308,9 +308,9 @@ class TestDowntime:
     def test_years_of_every_minute_are_counted_and_not_walked(self) -> None:
         definition = a_definition(EVERY_MINUTE, created="2021-01-01 00:00", handled="2021-03-10 12:00")
         run = a_run("11:59")
-        began = time.perf_counter()
+        began = time.process_time()
         plan = decide(snapshot(definition, run), at("11:59:30"))
-        assert time.perf_counter() - began < 0.25
+        assert time.process_time() - began < 1, "of the CPU; to walk them takes several"
         minutes = (5 * 365 + 1) * 24 * 60 - 2
         assert skipped(plan, definition) == [f"t0 2021-03-10 12:01:00-11:58:00 x{minutes} CatchUp"]
         assert status_after(plan, definition).counts.skipped == minutes
@@ -399,6 +399,18 @@ class TestCoalescing:
         assert self.forbidden_at_noon(self.line("09:00", "11:00", 2, "ConcurrencyForbid")) == [
             "t0 12:00:00 ConcurrencyForbid",
             "t0 09:00:00-11:00:00 x2 ConcurrencyForbid",
+        ]
+
+    def test_as_many_due_times_of_other_exclusions_are_not_the_same_ones(self) -> None:
+        """Of ten to twelve two were excluded, as today; but ten, where the line begins, is not excluded today."""
+        recorded = self.line("10:00", "12:00", 2, "Excluded")
+        windows = [{"cron": "0 11-13 * * *", "durationSeconds": 60}]
+        definition = a_definition(
+            HOURLY, since="08:00", handled="12:00", status={"skips": [recorded]}, exclude={"windows": windows}
+        )
+        assert skipped(decide(snapshot(definition), at("13:00:01")), definition) == [
+            "t0 13:00:00 Excluded",
+            "t0 10:00:00-12:00:00 x2 Excluded",
         ]
 
     def test_an_edit_or_a_resume_begins_a_line(self) -> None:

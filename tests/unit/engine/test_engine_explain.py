@@ -180,7 +180,121 @@ def test_what_was_excluded_stays_so_when_the_exclusion_is_another_one() -> None:
     line = skip("Excluded", "10:00", "12:00", 3)
     told = story(seen(exclude={"windows": [{"cron": "0 10,12 * * *", "durationSeconds": 60}]}, status=line), "11:00")
     assert told.verdict is Verdict.EXCLUDED
-    assert told.headline == "It did not run: it was excluded then, and is not any more."
+    assert told.headline == "It did not run: it was excluded then, and spec.exclude does not cover it now."
+    assert told.skip is not None
+    assert told.excluded == ""
+
+
+TEN_AND_NOON = {"windows": [{"cron": "0 10,12 * * *", "durationSeconds": 60}]}
+SIX = {"windows": [{"cron": "0 6 * * *", "durationSeconds": 60}]}
+ELEVEN = {"windows": [{"cron": "0 11 * * *", "durationSeconds": 60}]}
+
+
+@pytest.mark.parametrize(
+    ("exclude", "line", "moment", "verdict", "headline"),
+    [
+        (
+            TEN_AND_NOON,
+            skip("Excluded", "10:00", "12:00", 2),
+            "12:00",
+            Verdict.EXCLUDED,
+            "It did not run: it is excluded, by window 0 10,12 * * *.",
+        ),
+        (
+            TEN_AND_NOON,
+            skip("Excluded", "10:00", "12:00", 2),
+            "11:00",  # it was open, so there has to be something else
+            Verdict.MISSING,
+            "Neither a run nor a skip is recorded, and there should be one.",
+        ),
+        *(
+            (
+                exclude,
+                skip("Excluded", "10:00", "12:00", 2),
+                moment,
+                Verdict.EXCLUDED,
+                "It did not run: it was excluded then, and spec.exclude does not cover it now.",
+            )
+            for exclude in ({}, SIX)
+            for moment in ("10:00", "12:00")
+        ),
+        *(
+            (
+                exclude,
+                skip("Excluded", "10:00", "12:00", 2),
+                "11:00",
+                Verdict.EXCLUDED,
+                "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 "
+                "due times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed "
+                "since.",
+            )
+            for exclude in ({}, SIX)
+        ),
+        (
+            {"windows": [{"cron": "0 11,12 * * *", "durationSeconds": 60}]},  # as many, and not the same ones
+            skip("Excluded", "10:00", "12:00", 2),
+            "11:00",
+            Verdict.EXCLUDED,
+            "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 due "
+            "times were skipped (Excluded). Which of them is not known any more: spec.exclude was changed since.",
+        ),
+        (
+            ELEVEN,  # made after the due time had been skipped for another reason
+            skip("CatchUp", "10:00", "12:00", 3),
+            "11:00",
+            Verdict.SKIPPED,
+            "It did not run: nobody was there to fire it in time, and only the newest missed due time is caught up on.",
+        ),
+        (
+            SIX,  # eleven was excluded when the others were missed
+            skip("CatchUp", "10:00", "12:00", 2),
+            "11:00",
+            Verdict.SKIPPED,
+            "It probably did not run: from Tue 2026-03-10 10:00Z to Tue 2026-03-10 12:00Z, 2 of what today are 3 due "
+            "times were skipped (CatchUp). Which of them is not known any more: spec.exclude was changed since.",
+        ),
+        (
+            SIX,
+            skip("Suspended", "10:00", "12:00", 2),
+            "11:00",
+            Verdict.SUSPENDED,
+            "It did not run: the job was disabled then.",
+        ),
+    ],
+)
+def test_what_the_record_says_counts_whatever_is_excluded_today(
+    exclude: Body, line: Body, moment: str, verdict: Verdict, headline: str
+) -> None:
+    told = story(seen(exclude=exclude, status=line), moment)
+    assert (told.verdict, told.headline) == (verdict, headline)
+
+
+def test_what_decided_is_told_where_one_trigger_was_excluded_and_another_was_not() -> None:
+    lines = [
+        as_json(Skip(trigger=trigger, from_=at("12:00"), to=at("12:00"), count=1, reason=reason))
+        for trigger, reason in (("t1", "Excluded"), ("t0", "ConcurrencyForbid"))
+    ]
+    told = story(a_definition(HOURLY, "0 12 * * *", handled="12:00", status={"skips": lines}))
+    assert (told.verdict, "another run" in told.headline) == (Verdict.SKIPPED, True)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "why"),
+    [
+        (TEN_AND_NOON, "it is excluded, by window 0 10,12 * * *"),
+        (SIX, "it was excluded then, and spec.exclude does not cover it now"),
+    ],
+)
+def test_what_was_excluded_and_backfilled_is_told_in_sentences(exclude: Body, why: str) -> None:
+    line = {"run": "sweep-backfill-x-1", "trigger": "Backfill", "phase": "Succeeded", "scheduledTime": stamp("12:00")}
+    history = {"history": [{**line, "startTime": stamp("12:20"), "completionTime": stamp("12:21")}]}
+    told = story(seen(exclude=exclude, status={**history, **skip("Excluded")}))
+    assert told.headline.startswith(f"It did not run: {why}. A backfill ran it at Tue 2026-03-10 12:20Z")
+
+
+def test_a_run_that_an_exclusion_has_come_to_cover() -> None:
+    told = story(seen(exclude=SIX), "12:00", a_run("12:00", "Skipped", reason="Excluded"))
+    assert (told.headline, told.policy) == ("It did not run: an exclusion covered it.", "spec.exclude")
 
 
 def test_the_history_tells_of_a_run_whose_object_is_gone() -> None:

@@ -86,7 +86,7 @@ def test_concurrency_is_decided_at_the_start(busy_at: str) -> None:
         ({"suspend": True}, ("Skipped", "Suspended")),
         ({"exclude": {"dates": ["2026-03-10"]}}, ("Skipped", "Excluded")),
         ({"exclude": {"dates": ["2026-03-11"]}}, WAITS),
-        ({"exclude": {"calendars": ["missing"]}}, WAITS),
+        ({"exclude": {"calendars": ["missing"]}}, ("Scheduled", "Invalid")),
     ],
 )
 def test_an_edit_in_between(changed: dict[str, Any], expected: tuple[str, str]) -> None:
@@ -257,6 +257,32 @@ def test_a_resume_fires_nothing_that_waited_before_it() -> None:
     resumed = replace(a_definition(triggers=HOURLY), status=suspended, generation=3)
     plan = decide(snapshot(resumed, run), at("12:20:00"))
     assert (job_names(plan), outcome(plan, run)) == ([], ("Skipped", "Suspended"))
+
+
+@pytest.mark.parametrize("time", ["12:00:30", "12:30"])
+@pytest.mark.parametrize(
+    "broken", [{"triggers": [{**HOURLY[0], "cron": "61 * * * *"}]}, {"exclude": {"calendars": ["office"]}}]
+)
+def test_the_run_of_a_definition_that_became_invalid_says_that_it_waits_for_a_cure(
+    broken: dict[str, Any], time: str
+) -> None:
+    planned = hourly(handled="12:00")
+    waiting = decide(snapshot(planned, a_run("12:00")), at("12:00:01"))
+    run = replace(a_run("12:00"), status=run_status(waiting, a_run("12:00")))
+    definition = a_definition(**{"triggers": HOURLY, "handled": "12:00", "generation": 2, **broken})
+    plan = decide(snapshot(definition, run), at(time))
+    assert outcome(plan, run) == ("Scheduled", "Invalid")
+    halted = run_status(plan, run)
+    assert halted.message.startswith("waits until ScheduledJob files/sweep is mended, which is not valid: spec.")
+    assert definition.invalid in halted.message
+    told = replace(run, status=halted)
+    assert each(decide(snapshot(definition, told), at(time)), plans.WriteRunStatus) == []
+
+    mended = decide(snapshot(planned, told), at("12:00:02"))
+    assert outcome(mended, told) == WAITS
+    assert run_status(mended, told) == run.status
+    late = decide(snapshot(planned, told), start(planned))
+    assert job_names(late) == [run.name]
 
 
 def test_a_run_that_waits_for_a_closed_time_is_looked_at_when_it_is_too_late_for_it() -> None:

@@ -20,11 +20,8 @@ def brute(definitions: Sequence[Definition], days: int) -> list[int]:
     start = NOW.replace(second=0)
     found: Counter[int] = Counter()
     for definition in definitions:
-        for trigger in definition.triggers:
-            for due in trigger.open.upcoming(start - MINUTE / 60, 100_000):
-                if due >= start + days * 1_440 * MINUTE:
-                    break
-                found[int((due - start) / MINUTE)] += 1
+        every = {due for t in definition.triggers for due in t.open.upcoming(start - MINUTE / 60, 100_000)}
+        found.update(int((due - start) / MINUTE) for due in every if due < start + days * 1_440 * MINUTE)
     return [found[minute] for minute in range(days * 1_440)]
 
 
@@ -51,6 +48,41 @@ def test_counts_are_those_of_counting(days: int) -> None:
     assert list(found.minutes) == brute(JOBS, days)
     assert found.total == sum(brute(JOBS, days))
     assert found.excluded == 24 * days
+
+
+TWICE = [
+    {"name": "a", "cron": "0 3 * * *"},
+    {"name": "b", "cron": "0 3,4 * * *"},
+    {"name": "c", "interval": "R/2026-01-01T03:00:00Z/P1D"},
+]
+
+
+def test_an_instant_of_several_triggers_is_one_run() -> None:
+    jobs = [a_definition(triggers=TWICE, name=f"n{n}") for n in range(10)]
+    found = load(*jobs)
+    assert (found.total, found.peak, found.crowded[0].jobs[0][1]) == (20, 10, 1)
+    assert found.jittered is not None
+    assert found.jittered.peak <= 10
+    assert found.hashed is not None
+    # Those that can take H leave the interval behind at three, and 60 minutes of it are shared by the others.
+    assert 10 <= found.hashed.peak < 14
+
+
+def test_the_start_of_an_instant_of_several_triggers_is_the_earliest() -> None:
+    late = [{**TWICE[0], "jitterSeconds": 3000}, TWICE[1]]
+    found = load(*(a_definition(triggers=late, name=f"n{n}") for n in range(10)))
+    assert (found.total, found.peak) == (20, 10)
+
+
+def test_what_another_trigger_runs_all_the_same_is_not_excluded() -> None:
+    """A date is read in each trigger's own zone."""
+    paris = {"name": "paris", "cron": "30 0 * * *", "timeZone": "Europe/Paris"}
+    london = {"name": "london", "cron": "30 23 * * *", "timeZone": "Europe/London"}
+    found = load(a_definition(triggers=[paris, london], exclude={"dates": ["2026-03-11"]}), days=2)
+    assert (found.total, found.excluded) == (2, 0)
+    utc = [{"name": name, "cron": "30 23 * * *"} for name in ("one", "two")]
+    found = load(a_definition(triggers=utc, exclude={"dates": ["2026-03-11"]}), days=2)
+    assert (found.total, found.excluded) == (1, 1)
 
 
 def test_the_peak_and_who_is_in_it() -> None:

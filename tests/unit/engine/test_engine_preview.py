@@ -101,10 +101,21 @@ def test_what_another_trigger_leaves_open_is_not_listed_as_excluded() -> None:
     paris = {"name": "paris", "cron": "30 0 * * *", "timeZone": "Europe/Paris"}
     london = {"name": "london", "cron": "30 23 * * *", "timeZone": "Europe/London"}
     definition = a_definition(triggers=[paris, london], exclude={"dates": ["2026-03-11"]})
-    assert lines(of("12:00", 2, definition, excluded=True)) == [
-        "03-10 23:30 london",
-        "03-11 23:30 paris",
+    found = of("12:00", 2, definition, excluded=True)
+    assert lines(found) == ["03-10 23:30 london", "03-11 23:30 paris"]
+    assert found.excluded == 0
+
+
+def test_one_instant_that_two_triggers_exclude_is_told_once() -> None:
+    definition = a_definition("0 * * * *", "*/30 * * * *", exclude=CLOSED)
+    found = of("12:00", 2, definition, excluded=True)
+    assert lines(found) == [
+        "03-10 12:30 t1",
+        "03-10 13:00 t0, t1 window 0 13 * * *",
+        "03-10 13:30 t1 window 0 13 * * *",
+        "03-10 14:00 t0, t1",
     ]
+    assert found.excluded == 2
 
 
 def test_excluded_due_times_are_counted_and_listed_when_asked_for() -> None:

@@ -1,6 +1,7 @@
 """Stop, pause and resume of runs; who is left alone; and definitions that are disabled until a time."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -9,7 +10,7 @@ from carillon.engine import plan as plans
 from carillon.engine.decide import decide
 from carillon.engine.model import PodReport, Run
 from carillon.engine.plan import Plan
-from carillon.engine.terms import Terms
+from carillon.engine.terms import Terms, time_left
 from tests.unit.engine.builders import (
     EVERY_MINUTE,
     HOURLY,
@@ -108,7 +109,7 @@ class TestPause:
         assert words in run_status(plan, self.RUN).message
         assert each(plan, plans.SuspendJob) == []
 
-    def test_a_job_that_somebody_else_suspends_is_left_alone(self) -> None:
+    def test_a_job_that_a_person_suspends_is_left_alone(self) -> None:
         run = a_run("12:00", "Running")
         plan = after(run, job={"suspended": True, "said": ("12:08", True)})
         assert outcome(plan, run) == ("Running", "JobSuspended")
@@ -139,6 +140,114 @@ class TestPause:
             snapshot(a_definition(HOURLY, handled="12:00", suspend=True), self.RUN, a_job(self.RUN, **job)), at("12:10")
         )
         assert outcome(plan, self.RUN) == ("Paused", "PauseRequested")
+
+
+QUEUE: dict[str, Any] = {"labels": {"kueue.x-k8s.io/queue-name": "batch"}}
+ADMISSION: dict[str, Any] = {**QUEUE, "suspended": True, "suspended_by": "template"}
+WAITING = {"phase": "Queued", "reason": "WaitingForAdmission"}
+
+
+class TestAdmission:
+    """A Job that a queueing system (Kueue) holds back: its run is Queued, and that time counts for nothing."""
+
+    NEW = a_run("12:00")
+    RUN = a_run("12:00", "Running")
+
+    def queued(self, since: str = "12:00:00", **status: Any) -> Run:
+        update = {**WAITING, "paused_since": at(since), **status}
+        return replace(self.RUN, status=self.RUN.status.model_copy(update=update))
+
+    @pytest.mark.parametrize(
+        ("job", "who"),
+        [
+            (ADMISSION, "Kueue (label kueue.x-k8s.io/queue-name: batch) says when it runs"),
+            # by Kueue's webhook, without a word in the template
+            ({**QUEUE, "suspended": True}, "Kueue"),
+            ({"managed_by": "kueue.x-k8s.io/multikueue", "suspended": True}, "kueue.x-k8s.io/multikueue"),
+            ({"suspended": True, "suspended_by": "template"}, "spec.jobTemplate.spec.suspend"),
+        ],
+    )
+    def test_its_run_is_queued_from_the_first_record_on(self, job: dict[str, Any], who: str) -> None:
+        plan = after(self.NEW, job=job)
+        status = run_status(plan, self.NEW)
+        assert (status.phase, status.reason) == ("Queued", "WaitingForAdmission")
+        assert who in status.message
+        assert status.paused_since == self.NEW.created, "since its Job was made"
+
+    def test_what_kubernetes_says_of_it_then_is_no_news(self) -> None:
+        run = replace(self.NEW, status=run_status(after(self.NEW, job=ADMISSION), self.NEW))
+        for said in (None, ("12:00:02", True)):
+            assert each(after(run, job={**ADMISSION, "said": said}), plans.WriteRunStatus) == []
+
+    def test_it_holds_its_slot_and_people_see_it_queued(self) -> None:
+        run, other = self.queued(), a_run(name="other", created="12:09")
+        definition = a_definition(HOURLY, handled="12:00")
+        plan = decide(snapshot(definition, run, other, a_job(run, **ADMISSION)), at("12:10"))
+        assert outcome(plan, other) == ("Skipped", "ConcurrencyForbid")
+        status = status_after(plan, definition)
+        assert (status.display.status, status.counts.active, status.counts.queued) == ("Queued", 1, 1)
+        assert not any(c.type == "OnTime" and c.status == "False" for c in status.conditions)
+
+    def test_it_takes_no_second_place_in_its_own_queue(self) -> None:
+        """With room for one more: the run that waits for admission counts once, by its Job."""
+        definition = a_definition(EVERY_MINUTE, handled="12:09", concurrency={"policy": "Forbid", "max": 2})
+        plan = decide(snapshot(definition, self.NEW, a_job(self.NEW, **ADMISSION)), at("12:10"))
+        assert len(fired(plan)) == 1
+
+    @pytest.mark.parametrize("now", ["12:10", "12:59", "18:00"])
+    def test_pending_timeout_does_not_count_while_it_waits(self, now: str) -> None:
+        run = self.queued()
+        definition = a_definition(HOURLY, handled="17:00", pendingTimeoutSeconds=60)
+        plan = decide(snapshot(definition, run, a_job(run, **ADMISSION, said=("12:00", True))), at(now))
+        assert outcome(plan, run) == ("Queued", "WaitingForAdmission")
+        assert each(plan, plans.InspectPods) == []
+
+    def test_pending_timeout_counts_from_its_admission(self) -> None:
+        run = self.queued()
+        definition = a_definition(HOURLY, handled="12:00", pendingTimeoutSeconds=60)
+        admitted = replace(a_job(run, **QUEUE, said=("12:30", False)), pending_since=at("12:30"))
+        plan = decide(snapshot(definition, run, admitted), at("12:30:59"))
+        assert (outcome(plan, run), plan.wake_at) == (("Running", ""), at("12:31"))
+        assert each(decide(snapshot(definition, run, admitted), at("12:31")), plans.InspectPods) != []
+
+    def test_its_time_is_counted_from_its_admission(self) -> None:
+        """Kubernetes counts the first Job's limit itself; what is left for the next attempt is ours to know."""
+        run = self.queued()
+        plan = after(run, job={**QUEUE, "said": ("12:07", False), "active": 1})
+        status = run_status(plan, run)
+        assert (status.phase, status.reason, status.paused_since, status.paused_seconds) == ("Running", "", None, 420)
+        assert time_left(status, Terms(timeout_seconds=600), at("12:10")) == timedelta(seconds=600 - 180)
+        [event, _] = each(plan, plans.Emit)[:2]
+        assert (event.reason, event.message) == ("Started", f"admitted Job {run.name}")
+
+    def test_it_is_queued_until_kubernetes_has_noticed_its_admission(self) -> None:
+        run = self.queued()
+        assert outcome(after(run, job={**QUEUE, "said": ("12:00", True)}), run) == ("Queued", "WaitingForAdmission")
+
+    def test_one_that_is_preempted_is_queued_again_when_its_pods_are_gone(self) -> None:
+        job = {**ADMISSION, "said": ("12:08", True)}
+        assert outcome(after(self.RUN, job=job | {"terminating": 1}), self.RUN) == ("Running", "JobSuspended")
+        plan = after(self.RUN, job=job)
+        assert outcome(plan, self.RUN) == ("Queued", "WaitingForAdmission")
+        assert run_status(plan, self.RUN).paused_since == at("12:08")
+
+    def test_a_pause_is_refused_and_it_stays_queued(self) -> None:
+        run = replace(self.queued(), spec=self.RUN.spec.model_copy(update={"suspend": True}))
+        plan = after(run, job=ADMISSION)
+        assert outcome(plan, run) == ("Queued", "PauseRefused")
+        assert "Kueue" in run_status(plan, run).message
+
+    def test_it_can_be_stopped(self) -> None:
+        run = replace(self.queued(), spec=self.RUN.spec.model_copy(update={"stop": True}))
+        told = run_status(after(run, job=ADMISSION), run)
+        assert told.reason == "StopRequested"
+        assert len(each(after(replace(run, status=told), job=ADMISSION), plans.DeleteJob)) == 1
+
+    def test_a_disabled_job_leaves_it_alone(self) -> None:
+        run = self.queued()
+        definition = a_definition(HOURLY, handled="12:00", suspend=True)
+        plan = decide(snapshot(definition, run, a_job(run, **ADMISSION)), at("12:10"))
+        assert outcome(plan, run) == ("Queued", "WaitingForAdmission")
 
 
 class TestResume:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from carillon.kube import exchange
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable, WritesRefused
 from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, LEASES
@@ -145,6 +147,25 @@ async def test_429_is_obeyed_by_reads_and_writes(client: Client, server: FaultSe
     assert await client.create(JOBS, "files", JOB) == {"done": 1}
     assert time.monotonic() - started >= 1.0
     assert server.seen[0].body == server.seen[1].body
+
+
+async def test_after_429_not_all_come_back_at_once(
+    client: Client, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never before the time that the server asked for, and each at another one."""
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(exchange, "asyncio", SimpleNamespace(sleep=note))
+    for _ in range(20):
+        server.then(refusal(429, "TooManyRequests", **{"Retry-After": "4"}), ok({"done": 1}, 201))
+        await client.create(JOBS, "files", JOB)
+    assert len(set(slept)) == 20
+    assert min(slept) >= 4
+    assert max(slept) <= 6
+    assert max(slept) - min(slept) > 0.5
 
 
 async def test_429_without_end_is_raised_after_six_attempts(client: Client, server: FaultServer) -> None:

@@ -124,7 +124,8 @@ async def test_another_message_or_object_is_another_event(events: Events, record
     reference = Reference(api_version="v1", kind="Node", namespace="", name="n", uid="u")
     recorder.emit(regarding=reference, type="Warning", reason="Started", message="made Job dump-1")
     await asyncio.sleep(1)
-    assert [event["metadata"]["namespace"] for event in events.kept.values()] == ["files", "files", "files", "default"]
+    namespaces = [event["metadata"]["namespace"] for event in events.kept.values()]
+    assert namespaces == ["files", "default", "files", "files"], "in turn"
 
 
 @told
@@ -149,6 +150,19 @@ async def test_a_burst_is_paced_and_what_does_not_fit_is_dropped_oldest_first(
     assert next(iter(events.kept.values()))["message"] == "made Job 500"
     await asyncio.sleep(60)
     assert len(events.kept) == 1000
+
+
+@told
+async def test_a_flood_of_one_namespace_costs_another_none_of_its_events(events: Events, recorder: Recorder) -> None:
+    other = {**RUN, "metadata": {**RUN["metadata"], "namespace": "calm"}}
+    say(recorder, about=other)
+    for number in range(1500):
+        say(recorder, f"made Job {number}")
+    say(recorder, "made Job dump-2", about=other)
+    await asyncio.sleep(1)
+    calm = [event["message"] for event in events.kept.values() if event["metadata"]["namespace"] == "calm"]
+    assert calm == ["made Job dump-1", "made Job dump-2"]
+    assert recorder.dropped == 502, "of the flood alone"
 
 
 @told

@@ -5,80 +5,19 @@ time runs the first time only; where the hour field contains a star, and for @ho
 """
 
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from carillon.schedule import DaylightSaving, parse_cron
 from tests.unit.schedule import crons
+from tests.unit.schedule.minutes import Rule, oracle
 
-MINUTE = timedelta(minutes=1)
 ZONES = [zone for zone in crons.ZONES if crons.changes(zone, 1973, 2037)]
 
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A cron as sets of numbers, drawn first and written afterwards: the oracle parses nothing."""
-
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int] | None
-    months: frozenset[int] | None
-    weekdays: frozenset[int] | None
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> "Rule":
-        def some(numbers: range, most: int) -> frozenset[int]:
-            return frozenset(rng.sample(numbers, rng.randint(1, most)))
-
-        return cls(
-            minutes=some(range(60), 6),
-            hours=some(rng.choice([range(24), range(4), range(24)]), 4),
-            days=some(range(1, 32), 12) if rng.random() < 0.3 else None,
-            months=some(range(1, 13), 11) if rng.random() < 0.2 else None,
-            weekdays=some(range(7), 5) if rng.random() < 0.3 else None,
-        )
-
-    def __str__(self) -> str:
-        fields = (self.minutes, self.hours, self.days, self.months, self.weekdays)
-        return " ".join("*" if field is None else ",".join(map(str, sorted(field))) for field in fields)
-
-    def names(self, civil: datetime) -> bool:
-        """Whether a civil minute matches."""
-        if civil.minute not in self.minutes or civil.hour not in self.hours:
-            return False
-        if self.months is not None and civil.month not in self.months:
-            return False
-        by_day = self.days is not None and civil.day in self.days
-        by_weekday = self.weekdays is not None and civil.isoweekday() % 7 in self.weekdays
-        return by_day or by_weekday or (self.days is None and self.weekdays is None)
-
-
-def oracle(rule: Rule, zone: str, after: datetime, through: datetime) -> list[datetime]:
-    """List the due times in (after, through], minute by minute."""
-    due = []
-    clock = ZoneInfo(zone)
-    instant = after
-    before = instant.astimezone(clock).replace(tzinfo=None)
-    while instant < through:
-        instant += MINUTE
-        local = instant.astimezone(clock)
-        civil = local.replace(tzinfo=None)
-        skipped = before + MINUTE
-        matches = False
-        while skipped < civil:
-            matches = matches or rule.names(skipped)
-            skipped += MINUTE
-        if matches or (not local.fold and rule.names(civil.replace(fold=0))):
-            due.append(instant)
-        before = civil
-    return due
 
 
 def test_no_difference_from_the_oracle_around_changes_of_the_clocks() -> None:

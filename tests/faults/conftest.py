@@ -1,0 +1,1 @@
+from tests.unit.engine.conftest import quiet as quiet
