@@ -13,7 +13,7 @@ from tests.conftest import CURRENT, Cluster
 SECONDS = 2.0
 SEED = 7
 BOUNDS = Bounds(hand_over_seconds=15.0, take_over_seconds=60.0)
-"""Only what is broken takes as long: how long it takes is for `make chaos` to judge, as other tests use this machine, too."""
+"""Only what is broken takes as long; for `make chaos` to judge is how long it takes where nothing else is going on."""
 
 
 async def test_no_due_time_is_lost_or_doubled(crds: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
