@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 
 from carillon.engine.summary import INVALID_SPEC
 from carillon.kube.resources import SCHEDULED_JOBS
-from tests.unit.engine.builders import a_template, at, triggers
 from tests.faults.schema_strategies import values
+from tests.unit.engine.builders import a_template, at, triggers
 from tests.unit.engine.simulator import Simulation
 
 CRD = Path(__file__).parents[3] / "crds" / "carillon.dev_scheduledjobs.yaml"
