@@ -13,7 +13,7 @@ from carillon.api import keys
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.concurrency import Place
-from carillon.engine.history import RUN_DELETED
+from carillon.engine.history import HISTORY_LINES, RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_job, read_run
@@ -42,8 +42,9 @@ class RunRecord:
     between: bool = False
     """Whether its last attempt has failed, and another one is to come: it holds its slot."""
     phase: str = ""
+    ended: datetime | None = None
     recorded: bool = False
-    """Whether it has been in status.history."""
+    """Whether it has been in status.history, or so many newer ones came with it that it had no line there."""
     gone: bool = False
     late: bool = False
     """Whether its create reached the API server only after the next leader's work, which may have skipped it."""
@@ -159,6 +160,11 @@ class Ledger:
             goes_on = run.gone and line.reason == RUN_DELETED and kept_time(old)
             assert goes_on or run.phase in FINISHED, f"{run.name} is in history and not finished"
             run.recorded = True
+        through = new.status.recorded_through
+        if through is not None and len(new.status.history) == HISTORY_LINES:
+            finished = (run for run in self._runs_of(new.uid) if run.phase in FINISHED)
+            for run in finished:
+                run.recorded = run.recorded or (run.ended is not None and run.ended <= through)
 
     def _note_skip(self, old: Definition, new: Definition, skip: Skip) -> None:
         lines = self.lines.setdefault((new.uid, skip.trigger), [])
@@ -219,7 +225,7 @@ class Ledger:
         record.definition_uid = run.owner_uid
         if record.phase in FINISHED:
             assert run.status.phase == record.phase, f"{run.name} was {record.phase} and is {run.status.phase}"
-        record.phase = run.status.phase
+        record.phase, record.ended = run.status.phase, run.status.completion_time
         record.gone = gone
         record.between = is_between(run) and not gone
         assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
