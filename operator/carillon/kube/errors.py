@@ -56,8 +56,8 @@ class ApiError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """There is no such object, or no such kind or namespace."""
-        return self.status == 404
+        """There is no such object, or no such kind or namespace; nor can there be, where the name is none."""
+        return self.status == 404 or (self.status == 400 and self.message.startswith("Name parameter invalid"))
 
     @property
     def conflict(self) -> bool:

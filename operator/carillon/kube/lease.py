@@ -13,6 +13,8 @@ Why there are not two leaders, with no two clocks that agree:
   deadline has passed: the gate is a comparison with the clock, not a flag that somebody has to have lowered. The clock
   is one that goes on while the machine sleeps (CLOCK_BOOTTIME; Linux' CLOCK_MONOTONIC does not).
 - The renewing task does not renew for a process whose worker is dead (`worker_alive`): such a lease must lapse.
+- Where answers are slow, the holder writes a longer duration, and writes for as much longer: else the answer to a
+  renewal would come when its time is nearly over, and an API server that takes two seconds would have no leader at all.
 
 What this cannot do: a request that was on the wire when the process stopped may land later, after somebody else took
 over, and a virtual machine that is frozen together with its clocks cannot notice. Kubernetes offers no fencing token
@@ -27,7 +29,7 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +42,10 @@ from carillon.kube.resources import LEASES
 log = structlog.get_logger(__name__)
 
 Callback = Callable[[], Awaitable[None] | None]
+MOST_EXTRA_SECONDS = 6.0
+"""A lease is made longer by as much, and no more: what is slower than half of it is away."""
+_FORGETS = 0.9
+"""What is left, after each answer, of the time that a slow one took."""
 
 
 def boot_seconds() -> float:
@@ -89,6 +95,7 @@ class Elector:
         self._record: Object = {}  # the Lease as last seen; without metadata when it was seen deleted
         self._record_since = -math.inf
         self._failing = False
+        self._slowest_seconds = 0.0
         self._log = log.bind(lease=f"{namespace}/{name}", identity=self.identity)
 
     def check(self) -> None:
@@ -169,22 +176,25 @@ class Elector:
                 if self._released.is_set() or not self._free():
                     self._works()
                     return False
-                sent = self._monotonic()
-                self._see(await self._take())
+                sent, extra_seconds = self._monotonic(), self._extra_seconds()
+                self._see(await self._take(extra_seconds))
             except (ApiError, Unreachable) as problem:
                 if not isinstance(problem, ApiError) or not (problem.conflict or problem.already_exists):
                     self._fails("lease.unreachable", problem)
                 return False  # if it was taken after all, the next look finds our own name in it
             self._works()
-            self._extend(sent)
+            self._extend(sent, extra_seconds)
             return self.leading
 
     async def _renew(self) -> None:
         async with self._talking:
-            sent = self._monotonic()
+            sent, extra_seconds = self._monotonic(), self._extra_seconds()
             timeout_seconds = max((self._deadline - sent) / 2, 0.25)
+            # A standby may go by the shorter lease from now on, even if we never learn that it was written.
+            self._deadline = min(self._deadline, sent + self._renew_deadline_seconds + extra_seconds)
+            renewed = {"renewTime": _now(), "leaseDurationSeconds": self._duration_seconds + extra_seconds}
             try:
-                await self._patch_ours({"renewTime": _now()}, timeout_seconds)
+                await self._patch_ours(renewed, timeout_seconds)
             except (ApiError, Unreachable) as problem:
                 if isinstance(problem, ApiError) and (problem.conflict or problem.not_found):
                     self._deadline = -math.inf
@@ -193,11 +203,24 @@ class Elector:
                 return
             self._works()
             if self.leading:  # an answer that came too late does not open the gate again
-                self._extend(sent)
+                self._extend(sent, extra_seconds)
 
-    def _extend(self, sent: float) -> None:
+    def _extend(self, sent: float, extra_seconds: int) -> None:
         if not self._released.is_set():
-            self._deadline = sent + self._renew_deadline_seconds
+            self._deadline = sent + self._renew_deadline_seconds + extra_seconds
+
+    def _extra_seconds(self) -> int:
+        """How much longer the lease is to be, for two answers as slow as the slowest of late; whole seconds."""
+        return math.floor(min(2 * self._slowest_seconds, MOST_EXTRA_SECONDS))
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Note how long an answer took; also that there was none in as long."""
+        sent = self._monotonic()
+        try:
+            yield
+        finally:
+            self._slowest_seconds = max(self._slowest_seconds * _FORGETS, self._monotonic() - sent)
 
     @property
     def _spec(self) -> dict[str, Any]:
@@ -217,21 +240,22 @@ class Elector:
 
     async def _look(self) -> Object:
         try:
-            return await self._client.get(
-                LEASES, self._namespace, self._name, lease_seconds=self._renew_deadline_seconds
-            )
+            with self._timed():
+                return await self._client.get(
+                    LEASES, self._namespace, self._name, lease_seconds=self._renew_deadline_seconds
+                )
         except ApiError as error:
             if not error.not_found:
                 raise
             # Deleted under its holder, who writes on until its deadline: what we saw of it still binds us.
             return {"spec": self._record.get("spec")}
 
-    async def _take(self) -> Object:
+    async def _take(self, extra_seconds: int) -> Object:
         ours = self.holder == self.identity
         transitions = self._spec.get("leaseTransitions") or 0
         spec: dict[str, Any] = {
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": self._duration_seconds,
+            "leaseDurationSeconds": self._duration_seconds + extra_seconds,
             "acquireTime": self._spec.get("acquireTime") if ours else _now(),
             "renewTime": _now(),
             "leaseTransitions": transitions + (0 if ours or not self._record.get("spec") else 1),
@@ -248,7 +272,10 @@ class Elector:
 
     async def _patch(self, spec: dict[str, Any], timeout_seconds: float) -> Object:
         body = {"metadata": {"resourceVersion": self._record["metadata"]["resourceVersion"]}, "spec": spec}
-        return await self._client.merge_patch(LEASES, self._namespace, self._name, body, lease_seconds=timeout_seconds)
+        with self._timed():
+            return await self._client.merge_patch(
+                LEASES, self._namespace, self._name, body, lease_seconds=timeout_seconds
+            )
 
     async def _patch_ours(self, spec: dict[str, Any], timeout_seconds: float) -> None:
         """Patch the lease that we hold; raises a conflict only when somebody else does.

@@ -14,7 +14,7 @@ from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.ahead import LONGEST
 from carillon.engine.concurrency import Place
-from carillon.engine.history import RUN_DELETED
+from carillon.engine.history import HISTORY_LINES, RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.native import kept_time
 from carillon.engine.read import controller_uid, instant, read_definition, read_job, read_run
@@ -43,8 +43,9 @@ class RunRecord:
     between: bool = False
     """Whether its last attempt has failed, and another one is to come: it holds its slot."""
     phase: str = ""
+    ended: datetime | None = None
     recorded: bool = False
-    """Whether it has been in status.history."""
+    """Whether it has been in status.history, or so many newer ones came with it that it had no line there."""
     gone: bool = False
     withdrawn: bool = False
     """Whether it was written ahead, and was gone again before its due time: it stands for nothing."""
@@ -162,6 +163,11 @@ class Ledger:
             goes_on = run.gone and line.reason == RUN_DELETED and kept_time(old)
             assert goes_on or run.phase in FINISHED, f"{run.name} is in history and not finished"
             run.recorded = True
+        through = new.status.recorded_through
+        if through is not None and len(new.status.history) == HISTORY_LINES:
+            finished = (run for run in self._runs_of(new.uid) if run.phase in FINISHED)
+            for run in finished:
+                run.recorded = run.recorded or (run.ended is not None and run.ended <= through)
 
     def _note_skip(self, old: Definition, new: Definition, skip: Skip) -> None:
         lines = self.lines.setdefault((new.uid, skip.trigger), [])
@@ -223,7 +229,7 @@ class Ledger:
         record.definition_uid = run.owner_uid
         if record.phase in FINISHED:
             assert run.status.phase == record.phase, f"{run.name} was {record.phase} and is {run.status.phase}"
-        record.phase = run.status.phase
+        record.phase, record.ended = run.status.phase, run.status.completion_time
         record.gone = gone
         not_begun = record.phase in ("", Phase.SCHEDULED) and not record.jobs
         record.withdrawn = gone and not_begun and record.due is not None and record.due > self._cluster.now

@@ -45,6 +45,7 @@ NO_REASONS = {
     "words of Kubernetes": {"PodScheduled", "Error", "FallbackToLogsOnError", "Foreground", "Orphan"},
     "columns": {"Running"},
     "labels of metrics": {"Run"},
+    "variables of types": {"Model"},
 }
 OF_KUBERNETES = {"OOMKilled", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "Unschedulable"} | {
     "FailedMount"

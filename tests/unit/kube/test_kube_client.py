@@ -58,6 +58,14 @@ async def test_an_answer_says_what_it_is(
     assert len(server.seen) == 1, "no failure but 429 is tried again"
 
 
+async def test_what_no_object_can_be_called_is_not_there(client: Client, server: FaultServer) -> None:
+    server.then(refusal(400, "BadRequest", "Name parameter invalid: \"%2e\": may not contain '%'"))
+    with pytest.raises(ApiError) as caught:
+        await client.get(JOBS, "files", "%2e")
+    assert caught.value.not_found
+    assert not ApiError(400, "BadRequest", "the body is no JSON").not_found
+
+
 async def test_an_error_page_of_a_proxy_is_readable(client: Client, server: FaultServer) -> None:
     server.then(text("upstream is away", 502))
     with pytest.raises(ApiError, match="502: upstream is away"):

@@ -34,6 +34,10 @@ def elector(client: LeaseClient, name: str = "a", *, offset: float = 0, rate: fl
     )
 
 
+async def nothing() -> None:
+    """What happens before and after a request, where nothing does."""
+
+
 class Story:
     """What the callbacks of one elector said, with the time of each."""
 
@@ -113,6 +117,77 @@ async def test_the_gate_closes_by_the_clock_alone() -> None:
         await asyncio.sleep(0.75)
         with pytest.raises(WritesRefused, match="does not hold the lease carillon/operator"):
             one.check()
+
+
+@story
+async def test_an_api_server_that_takes_two_seconds_has_a_leader() -> None:
+    """It lets go at most once, while it learns how slow answers are; then the lease is longer, and is kept."""
+    store = LeaseStore()
+    client = LeaseClient(store)
+    one = elector(client)
+
+    async def slow() -> None:
+        await asyncio.sleep(2.0)
+
+    async with running(one) as said:
+        await asyncio.sleep(10)
+        client.after = slow
+        await asyncio.sleep(20)
+        words = list(said.words)
+        assert words in (["started"], ["started", "stopped", "started"])
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            one.check()
+        assert said.words == words
+        assert store.spec["leaseDurationSeconds"] == 8
+        client.after = nothing
+        await asyncio.sleep(20)
+        assert store.spec["leaseDurationSeconds"] == 4, "and as short as before when they are quick again"
+        assert said.words == words
+
+
+@story
+async def test_a_lease_that_was_made_longer_is_waited_out() -> None:
+    """A standby believes the duration that the holder wrote, and not its own."""
+    store = LeaseStore()
+    dying = LeaseClient(store)
+
+    async def slow() -> None:
+        await asyncio.sleep(2.0)
+
+    dying.after = slow
+    a, b = elector(dying, "a", offset=50), elector(LeaseClient(store), "b")
+    async with running(a):
+        await asyncio.sleep(30)
+        async with running(b):
+            await asyncio.sleep(20)
+            assert not b.leading
+            dying.before = asyncio.Event().wait  # type: ignore[assignment]
+            assert await leads(b, within=60) > 4
+            assert not a.leading
+
+
+@pytest.mark.parametrize("answers", range(0, 40, 3))
+def test_who_makes_the_lease_shorter_goes_by_it_although_no_answer_comes(answers: int) -> None:
+    async def tell() -> None:
+        store = LeaseStore()
+        client = LeaseClient(store)
+
+        async def slow() -> None:
+            await asyncio.sleep(2.0)
+
+        client.after = slow
+        a, b = elector(client, "a"), elector(LeaseClient(store), "b")
+        async with running(a):
+            await asyncio.sleep(30)
+            async with running(b):
+                client.after = nothing
+                await asyncio.sleep(answers / 2)
+                client.after = asyncio.Event().wait  # type: ignore[assignment]
+                await leads(b, within=60)
+                assert not a.leading
+
+    simulate(tell())
 
 
 @story
