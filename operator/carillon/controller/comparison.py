@@ -114,6 +114,9 @@ class Comparison:
             for uid in known.keys() - found.keys():
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)
+            if version < seen_before:
+                # What an older view does not have yet comes again as it catches up: it is not gone for good.
+                self._store.begin_anew()
 
     async def _find(self, namespace: str | None) -> tuple[dict[str, "_At"], int]:
         """Where each of them is, by UID, and as of which version."""

@@ -126,6 +126,20 @@ class TestTakingOver:
         assert seen == [[]]
         await end(task)
 
+    async def test_what_an_older_view_does_not_have_yet_is_believed_when_it_comes(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=120))
+        world.client.items, world.client.version = [], "110"
+        begun = asyncio.Event()
+        task = world.lead(monkeypatch, begun.set)
+        async with asyncio.timeout(10):
+            await begun.wait()
+        assert world.known() == []
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=112))
+        assert world.known() == [f"{DEFINITION_UID}@112"]
+        await end(task)
+
     async def test_nothing_is_decided_until_the_list_was_answered(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
