@@ -76,8 +76,8 @@ class Follower:
 
     A callback that raises is logged with its traceback and does not end the follower; the object counts as told, and
     is told again only when it changes. Where the server has gone back in time, what it does not have is told as gone,
-    then `on_back` is called, and then what it has is told. `last_contact` is `time.monotonic()` of the last sign of life
-    of the server. `on_failure` is told of each request that failed; by raising it ends `run`, for those who have
+    then `on_back` is called, and then what it has is told. `last_contact` is `time.monotonic()` of the server's last
+    sign of life. `on_failure` is told of each request that failed; by raising it ends `run`, for those who have
     something better to do than to wait.
     """
 
