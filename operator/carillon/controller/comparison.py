@@ -16,7 +16,7 @@ from carillon.api import keys
 from carillon.controller.store import Object, Store
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
-from carillon.kube.resources import PODS, SCHEDULED_JOBS
+from carillon.kube.resources import JOBS, PODS, SCHEDULED_JOBS
 
 PAUSE_SECONDS = 2.0
 """Before a list that failed is asked for again; and a list of kopf's arrives in many pieces."""
@@ -114,6 +114,9 @@ class Comparison:
             for uid in known.keys() - found.keys():
                 log.info("a deletion that nobody told of", uid=uid)
                 self._store.drop(uid)
+            if version < seen_before:
+                # What an older view does not have yet comes again as it catches up: it is not gone for good.
+                self._store.begin_anew()
 
     async def _find(self, namespace: str | None) -> tuple[dict[str, "_At"], int]:
         """Where each of them is, by UID, and as of which version."""
@@ -168,4 +171,15 @@ class Comparison:
                 field_selector="status.phase!=Succeeded,status.phase!=Failed",
                 metadata_only=True,
             )
-            self._store.put_pods(pods)
+            self._store.put_pods([pod for pod in self._store.without_job(pods) if await self._is_job_gone(pod)])
+
+    async def _is_job_gone(self, pod: Object) -> bool:
+        """Whether the pod's Job is no more; one that is there and not known is somebody else's, with our labels."""
+        owner = next(each for each in pod["metadata"]["ownerReferences"] if each.get("controller"))
+        try:
+            job = await self._client.get(JOBS, pod["metadata"]["namespace"], owner["name"])
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return True
+        return bool(job["metadata"]["uid"] != owner["uid"])

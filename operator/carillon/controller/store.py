@@ -610,18 +610,27 @@ class Store:
             noted[job_uid] = message
             self._changed(key)
 
+    def without_job(self, pods: Iterable[Object]) -> list[Object]:
+        """Those of the pods with our labels whose Job is not known here: it is gone, or it never was ours."""
+        return [pod for pod in pods if self._job_and_key(pod) is not None]
+
     def put_pods(self, pods: Iterable[Object]) -> None:
-        """Take in pods of ours that have not ended, to learn of those whose Job is gone: they hold a slot all the same.
+        """Take in pods of ours that have not ended and whose Job is gone: they hold a slot all the same.
 
         A process that was there when the Job went knows; one that has just begun to lead has to ask.
         """
         for pod in pods:
-            # By its owner, which nobody can make up: Kubernetes removes what belongs to a Job that never was.
-            job, labels = controller_uid(pod, "Job"), pod["metadata"].get("labels") or {}
-            key = Key(pod["metadata"]["namespace"], labels.get(keys.SCHEDULED_JOB_LABEL, ""))
-            if job and key in self._families and job not in self._families[key].jobs:
+            if (found := self._job_and_key(pod)) is not None:
+                job, key = found
                 self.notes(key).lingering_jobs.add(job)
                 self._changed(key)
+
+    def _job_and_key(self, pod: Object) -> tuple[str, Key] | None:
+        # By its owner, which nobody can make up: Kubernetes removes what belongs to a Job that never was.
+        job, labels = controller_uid(pod, "Job"), pod["metadata"].get("labels") or {}
+        key = Key(pod["metadata"]["namespace"], labels.get(keys.SCHEDULED_JOB_LABEL, ""))
+        family = self._families.get(key)
+        return (job, key) if job and family is not None and job not in family.jobs else None
 
     def _stale(self, raw: Object) -> bool:
         metadata = raw["metadata"]

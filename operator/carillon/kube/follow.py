@@ -75,9 +75,10 @@ class Follower:
     same name is told as gone, with the old UID, before the new one is told. `managedFields` is dropped.
 
     A callback that raises is logged with its traceback and does not end the follower; the object counts as told, and
-    is told again only when it changes. `on_back` is called when the server has gone back in time, and then what
-    it has now is told. `last_contact` is `time.monotonic()` of the last sign of life of the server. `on_failure` is
-    told of each request that failed; by raising it ends `run`, for those who have something better to do than to wait.
+    is told again only when it changes. Where the server has gone back in time, what it does not have is told as gone,
+    then `on_back` is called, and then what it has is told. `last_contact` is `time.monotonic()` of the server's last
+    sign of life. `on_failure` is told of each request that failed; by raising it ends `run`, for those who have
+    something better to do than to wait.
     """
 
     def __init__(
@@ -187,13 +188,15 @@ class Follower:
         back = int(version) < seen_before
         if back:
             self._log.warning("follow.went_back", seen=seen_before, found=version)
-            self._tell(("", ""), self._on_back)
         self._highest = int(version)
         found = {_key(item["metadata"]): item["metadata"]["uid"] for item in items}
         for key, (uid, _) in list(self._known.items()):
             if found.get(key) != uid:
                 self._gone(key, uid)
                 await self._breathe()
+        if back:
+            # What an older view does not have yet comes again as it catches up: so that is not to stay gone for good.
+            self._tell(("", ""), self._on_back)
         for item in items:
             metadata = item["metadata"]
             # A version that is given anew may stand for something else.

@@ -15,25 +15,29 @@ from carillon.controller.operator import Operator
 from carillon.controller.settings import Settings
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
+from carillon.kube.resources import PODS, SCHEDULED_JOBS
 from tests.unit.controller.test_controller_store import raw_job
 from tests.unit.engine.builders import DEFINITION_UID, HOURLY, KEY, Body, raw_definition
 
 
 class FakeClient:
-    """Lists ScheduledJobs, and nothing else."""
+    """Lists ScheduledJobs and pods, and has the Jobs of these."""
 
     def __init__(self) -> None:
         self.gate: object = None
         self.items: list[Body] = []
+        self.pods: list[Body] = []
+        self.jobs: list[Body] = []
         self.problems: list[Exception] = []
         self.listed: list[str | None] = []
         self.version = "100"
         self.asked_for: list[str] = []
         """What of them was asked for in full: names, and `page`."""
 
-    async def get(self, _: Any, namespace: str, name: str) -> Body:
-        self.asked_for.append(name)
-        for item in self.items:
+    async def get(self, resource: Any, namespace: str, name: str) -> Body:
+        if resource is SCHEDULED_JOBS:
+            self.asked_for.append(name)
+        for item in self.items if resource is SCHEDULED_JOBS else self.jobs:
             if (item["metadata"]["namespace"], item["metadata"]["name"]) == (namespace, name):
                 return item
         raise ApiError(404, "NotFound", "deleted since")
@@ -47,11 +51,11 @@ class FakeClient:
                 self.asked_for.append("page")
             yield items[start : start + limit], version
 
-    async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Body], str]:
+    async def list(self, resource: Any, namespace: str | None, **_: Any) -> tuple[list[Body], str]:
         self.listed.append(namespace)
         if self.problems:
             raise self.problems.pop(0)
-        return self.items, self.version
+        return self.pods if resource is PODS else self.items, self.version
 
 
 class World:
@@ -84,6 +88,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World()
 
 
+def pod_of(job: str) -> Body:
+    return {
+        "metadata": {
+            "name": f"{job}-x",
+            "namespace": KEY.namespace,
+            "labels": {"carillon.dev/scheduled-job": KEY.name, "carillon.dev/run-uid": "run"},
+            "ownerReferences": [{"kind": "Job", "name": job, "uid": f"uid-of-{job}", "controller": True}],
+        }
+    }
+
+
 async def end(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.wait({task})
@@ -111,6 +126,20 @@ class TestTakingOver:
         assert seen == [[]]
         await end(task)
 
+    async def test_what_an_older_view_does_not_have_yet_is_believed_when_it_comes(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=120))
+        world.client.items, world.client.version = [], "110"
+        begun = asyncio.Event()
+        task = world.lead(monkeypatch, begun.set)
+        async with asyncio.timeout(10):
+            await begun.wait()
+        assert world.known() == []
+        world.operator._store.put_definition(raw_definition(HOURLY, resource_version=112))
+        assert world.known() == [f"{DEFINITION_UID}@112"]
+        await end(task)
+
     async def test_nothing_is_decided_until_the_list_was_answered(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -126,6 +155,24 @@ class TestTakingOver:
         async with asyncio.timeout(10):
             await works.wait()
         assert lists_before_the_work == [5]  # the definitions four times, and then the pods
+        await end(task)
+
+    async def test_pods_that_have_outlived_their_job_hold_its_slot_and_those_of_strangers_none(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Anybody may write our labels on pods; a Job that is there and that we do not know is not one of ours."""
+        world.client.items = [raw_definition(HOURLY)]
+        world.client.pods = [pod_of(job) for job in ("gone", "theirs", "anew")]
+        metadata = {"namespace": KEY.namespace}
+        world.client.jobs = [
+            {"metadata": {**metadata, "name": "theirs", "uid": "uid-of-theirs"}},
+            {"metadata": {**metadata, "name": "anew", "uid": "another"}},
+        ]
+        begun = asyncio.Event()
+        task = world.lead(monkeypatch, begun.set)
+        async with asyncio.timeout(10):
+            await begun.wait()
+        assert world.operator._store.snapshot(KEY).observations.lingering_jobs == {"uid-of-gone", "uid-of-anew"}
         await end(task)
 
     async def test_the_metric_says_who_leads(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

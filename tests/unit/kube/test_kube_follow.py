@@ -132,7 +132,7 @@ class TestAnEtcdThatWasRestored:
             stream(("MODIFIED", run("b", 12)), end="silent"),
         )
         async with running(follower):
-            await told.until("a@1", "b@6", "a@12", "c@13", "back", "gone files/c uid-of-c", "a@1", "b@6", "b@12")
+            await told.until("a@1", "b@6", "a@12", "c@13", "gone files/c uid-of-c", "back", "a@1", "b@6", "b@12")
         assert server.seen[4].query["resourceVersion"] == "11"
 
     async def test_it_is_said_once(self, follower: Follower, server: FaultServer, told: Told) -> None:
