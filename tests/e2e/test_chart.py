@@ -198,9 +198,10 @@ SELDOM = {
     "scheduledjobs delete",
     "scheduledjobs administer",
     "events patch",
+    "cronjobs patch",
 }
 """The first start; an apply that finds nothing; a system job that leaves the values; what an admission policy asks; an
-Event that comes again."""
+Event that comes again; a CronJob of which a watch has told in time that it fires."""
 OF_KOPF = {"scheduledjobs list", "scheduledjobs watch"}
 """Its requests are not the client's, and are not counted."""
 

@@ -7,8 +7,7 @@ import pytest
 
 from tests.e2e.api import Api, ApiError, Manifest, condition
 from tests.e2e.objects import instant, now, scheduled_job
-from tests.e2e.operators import Operators
-from tests.e2e.together import Crowd, together
+from tests.e2e.together import together
 
 EVERY_MINUTE = [{"name": "minute", "cron": "* * * * *"}]
 TELL = "echo run=$CARILLON_RUN due=${CARILLON_SCHEDULED_TIME:-none}"
@@ -173,22 +172,6 @@ def test_clock_changes_need_wall_clock(api: Api, namespace: str) -> None:
     api.patch("scheduledjobs", namespace, "paris", {"spec": {"triggers": [{**paris, "daylightSaving": "WallClock"}]}})
     until_in_place(api, namespace, "paris")
     assert api.get("cronjobs", namespace, "paris")["spec"]["timeZone"] == "Europe/Paris"
-
-
-def test_goes_on_while_the_operator_is_away(api: Api, namespace: str, operators: Operators, crowd: Crowd) -> None:
-    crowd.settle()
-    api.create("scheduledjobs", namespace, native("beat"))
-    until_in_place(api, namespace, "beat")
-    operators.stop()
-    recorded = names(api.select("jobruns", namespace))
-    try:
-        jobs = api.until_all("jobs", namespace, lambda found: names(found) - recorded, "one more", seconds=A_MINUTE)
-        assert names(api.select("jobruns", namespace)) == recorded
-    finally:
-        operators.start()
-    for name in names(jobs) - recorded:
-        api.until("jobruns", namespace, name, bool, "its record")
-        assert api.until_finished(namespace, name)["phase"] == "Succeeded"
 
 
 def add_container(api: Api, namespace: str, name: str) -> None:

@@ -10,6 +10,7 @@ from tests.e2e.api import Api, condition
 from tests.e2e.objects import concurrency, every, instant, now, rfc3339, scheduled_job
 from tests.e2e.operators import Operators
 from tests.e2e.test_concurrency import check_turns
+from tests.e2e.test_native_backend import A_MINUTE, names, native, until_in_place
 from tests.e2e.together import Crowd
 
 PERIOD = 5
@@ -144,6 +145,21 @@ def test_graceful_stop_hands_over_at_once(api: Api, operators: Operators, namesp
     assert api.until_finished(namespace, run)["phase"] == "Succeeded"
     late = api.run_now(namespace, "slow")
     api.until_phase(namespace, late, "Running")
+
+
+def test_native_jobs_go_on_while_the_operator_is_away(api: Api, namespace: str, operators: Operators) -> None:
+    api.create("scheduledjobs", namespace, native("beat"))
+    until_in_place(api, namespace, "beat")
+    operators.stop()
+    recorded = names(api.select("jobruns", namespace))
+    try:
+        jobs = api.until_all("jobs", namespace, lambda found: names(found) - recorded, "one more", seconds=A_MINUTE)
+        assert names(api.select("jobruns", namespace)) == recorded
+    finally:
+        operators.start()
+    for name in names(jobs) - recorded:
+        api.until("jobruns", namespace, name, bool, "its record")
+        assert api.until_finished(namespace, name)["phase"] == "Succeeded"
 
 
 def test_probes(api: Api, operators: Operators, namespace: str) -> None:

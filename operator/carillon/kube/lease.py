@@ -42,8 +42,9 @@ from carillon.kube.resources import LEASES
 log = structlog.get_logger(__name__)
 
 Callback = Callable[[], Awaitable[None] | None]
-MOST_EXTRA_SECONDS = 6.0
-"""A lease is made longer by as much, and no more: what is slower than half of it is away."""
+EXTRA_FOR_EACH_SECOND = 3
+"""A lease is longer by three times as long as answers take: one is on its way, and there is time for two more."""
+MOST_EXTRA_SECONDS = 9.0
 _FORGETS = 0.9
 """What is left, after each answer, of the time that a slow one took."""
 
@@ -210,8 +211,8 @@ class Elector:
             self._deadline = sent + self._renew_deadline_seconds + extra_seconds
 
     def _extra_seconds(self) -> int:
-        """How much longer the lease is to be, for two answers as slow as the slowest of late; whole seconds."""
-        return math.floor(min(2 * self._slowest_seconds, MOST_EXTRA_SECONDS))
+        """How much longer the lease is to be, as answers are as slow as the slowest of late; whole seconds."""
+        return math.floor(min(EXTRA_FOR_EACH_SECOND * self._slowest_seconds, MOST_EXTRA_SECONDS))
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:

@@ -318,8 +318,10 @@ class Ledger:
         return definition.spec.concurrency.group if definition.spec is not None else None
 
     def _limit(self, scope: str) -> int | None:
+        """How many may be active; a member of which no watch has told yet takes no part in that."""
         alive = {raw["metadata"]["uid"] for raw in self._cluster.objects[SCHEDULED_JOBS].values()}
-        specs = [d.spec for uid, d in self.definitions.items() if uid in alive and self._scope(uid) == scope]
+        members = [d for uid, d in self.definitions.items() if uid in alive and self._scope(uid) == scope]
+        specs = [d.spec for d in members if self._prompt or d.status.observed_generation]
         limits = [spec.concurrency.limit for spec in specs if spec is not None]
         return min((limit for limit in limits if limit is not None), default=None)
 
