@@ -9,8 +9,11 @@ the due time on it is decided like a run that was made at that moment (docs/deci
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import TriggerStatus
+from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
+from carillon.engine.skips import tells_of
 from carillon.engine.start_time import is_ahead
 from carillon.engine.starting import disabled
 from carillon.engine.triggers import anchored, names, watermarks
@@ -81,6 +84,33 @@ def withdrawn(definition: Definition, runs: Iterable[Run], *, fires: bool, now: 
         return found
     marks = watermarks(definition, now)
     return [run for run in found if run.spec.scheduled_time and not _naming(definition, marks, run.spec.scheduled_time)]
+
+
+def outdone(definition: Definition, runs: Iterable[Run], now: datetime) -> list[Run]:
+    """The runs of which nothing has become and whose due time stands in the skips already: the record stands.
+
+    The create of a leader that was stopped, or cut off, may reach the API server after the next one's work.
+
+    Args:
+        definition: the definition.
+        runs: its runs that have no Job.
+        now: the time of the decision.
+    """
+    lines = definition.status.skips
+    if not lines:
+        return []
+    planned = {trigger.name: trigger for trigger, _ in anchored(definition, watermarks(definition, now))}
+    found = []
+    for run in runs:
+        due, trigger = run.spec.scheduled_time, planned.get(run.spec.trigger.name)
+        if not (due and trigger and run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC):
+            continue
+        # A process that only saw it go takes it for one that somebody has deleted.
+        fresh = not run.status.phase or (run.status.phase, run.status.reason) == (Phase.SKIPPED, RUN_DELETED)
+        begun = not fresh or run.job_made or run.native_job is not None or run.spec.stop
+        if not begun and any(tells_of(line, trigger, due) for line in lines):
+            found.append(run)
+    return found
 
 
 def _settled(definition: Definition, now: datetime) -> bool:

@@ -130,6 +130,8 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     observations = snapshot.observations
     runs = nativeruns.believed(definition, [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)])
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
+    outdone = {run.uid for run in ahead.outdone(definition, deleted, now)}
+    deleted = [run for run in deleted if run.uid not in outdone]
     known_jobs = nativeruns.jobs_believed(definition, snapshot, [*runs, *deleted])
     records = nativeruns.record(definition, known_jobs, runs, observations)
     runs = nativeruns.presumed(definition, runs, known_jobs)
@@ -152,6 +154,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     draft.statuses = {run.uid: run.status for run in runs}
     jobless = [run for run in runs if run.uid not in jobs and not run.deleting]
     withdrawn = ahead.withdrawn(definition, jobless, fires=not backend.keeps_time, now=now)
+    withdrawn += ahead.outdone(definition, jobless, now)
     draft.prunes += [WithdrawRun(run.name, run.uid, run.resource_version) for run in withdrawn]
     gone = {run.uid for run in withdrawn}
     runs = [run for run in runs if run.uid not in gone]

@@ -77,6 +77,12 @@ def still_counts(trigger: PlannedTrigger, line: Skip) -> bool:
     return schedule.count(line.from_ - SECOND, line.to) == line.count
 
 
+def tells_of(line: Skip, trigger: PlannedTrigger, instant: datetime) -> bool:
+    """Whether a line stands for a due time of a trigger, as far as today's exclusions can tell."""
+    inside = line.trigger == trigger.name and line.from_ <= instant <= line.to
+    return inside and names(schedule_of(trigger, line.reason), instant) and still_counts(trigger, line)
+
+
 def late_lines(
     trigger: PlannedTrigger, after: datetime, through: datetime, accounted: list[datetime], deadline: datetime | None
 ) -> list[Skip]:

@@ -232,7 +232,8 @@ class Ledger:
         record.phase, record.ended = run.status.phase, run.status.completion_time
         record.gone = gone
         not_begun = record.phase in ("", Phase.SCHEDULED) and not record.jobs
-        record.withdrawn = gone and not_begun and record.due is not None and record.due > self._cluster.now
+        ahead = record.due is not None and record.due > self._cluster.now
+        record.withdrawn = gone and not_begun and (ahead or record.late)
         record.between = is_between(run) and not gone
         assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
         if record.phase == Phase.STOPPED and not gone:
@@ -244,15 +245,19 @@ class Ledger:
         assert due is not None
         twins = [run for run in self._runs_of(uid) if run.due == due and run is not record]
         assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
-        trigger = self._trigger_now(uid, record.trigger)
-        for line in self.lines.get((uid, record.trigger), ()):
-            told = trigger is not None and line.tells_of(trigger, due)
-            assert record.late or not told, f"{record.name} is made, and {line} says that it was skipped"
+        if not record.late:
+            self._check_untold(record, due)
         if self._prompt:
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
             self._check_due(record, due)
         assert due <= self._cluster.now + LONGEST, f"{record.name} is made too early"
+
+    def _check_untold(self, record: RunRecord, due: datetime) -> None:
+        trigger = self._trigger_now(record.definition_uid, record.trigger)
+        for line in self.lines.get((record.definition_uid, record.trigger), ()):
+            told = trigger is not None and line.tells_of(trigger, due)
+            assert not told, f"{record.name} is made, and {line} says that it was skipped"
 
     def _check_due(self, record: RunRecord, due: datetime) -> None:
         """The definition, as it is now, names the due time."""
@@ -388,6 +393,9 @@ class Ledger:
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
                     assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
             self._check_counts(definition)
+        for record in self.runs.values():
+            if record.late and record.due is not None and not record.withdrawn:
+                self._check_untold(record, record.due)
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])
             record = self.runs[run["metadata"]["uid"]]
