@@ -18,7 +18,7 @@ from tests.faults.schema_strategies import values
 from tests.unit.engine.builders import a_template, at, triggers
 from tests.unit.engine.simulator import Simulation
 
-CRD = Path(__file__).parents[3] / "crds" / "carillon.dev_scheduledjobs.yaml"
+CRD = Path(__file__).parents[2] / "crds" / "carillon.dev_scheduledjobs.yaml"
 SCHEMA = yaml.load(CRD.read_text(), Loader=yaml.CSafeLoader)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 INSTANTS = ("2026-03-10T12:30:00Z", "2030-01-01T00:00:00+02:00", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59Z")
 WORDS = {

@@ -137,7 +137,15 @@ class Operator:
     def _follow(self, namespace: str | None) -> list[Follower]:
         store = self._store
 
-        def follow(resource: Resource, on_object: Callable[[Object], None], label_selector: str = "") -> Follower:
+        def follow(
+            resource: Resource, on_object: Callable[[Object], None], label_selector: str = "", *, whole: bool = False
+        ) -> Follower:
+            """`whole`: what a list does not have is not there."""
+
+            def on_listed(found: frozenset[str], version: int) -> None:
+                if whole:
+                    store.drop_absent(resource, namespace, found, version)
+
             return Follower(
                 self._client,
                 resource,
@@ -146,12 +154,13 @@ class Operator:
                 on_object=on_object,
                 on_gone=lambda _namespace, _name, uid: store.drop(uid),
                 on_back=self._comparison.begin_anew,
+                on_listed=on_listed,
             )
 
         return [
             follow(CALENDARS, store.put_calendar),
-            follow(JOB_RUNS, store.put_run),
-            follow(JOBS, store.put_job, keys.RUN_UID_LABEL),
+            follow(JOB_RUNS, store.put_run, whole=True),
+            follow(JOBS, store.put_job, keys.RUN_UID_LABEL, whole=True),
             # Those of the native backend, until they are tied to a JobRun, and on.
             follow(JOBS, store.put_job, keys.NATIVE_LABEL),
             follow(CRON_JOBS, store.put_cron_job, keys.NATIVE_LABEL),

@@ -41,6 +41,7 @@ from carillon.engine.planning import plan
 from carillon.engine.pods import Culprit
 from carillon.engine.read import controller_uid, read_calendar, read_cron_job, read_job, read_run, read_unplanned
 from carillon.engine.start_time import is_ahead
+from carillon.kube.resources import JOB_RUNS, Resource
 
 Object = dict[str, Any]
 _BURIED = 20_000
@@ -517,6 +518,30 @@ class Store:
             for uid in family.notes.unwatched_jobs:
                 family.jobs.pop(uid, None)
             family.notes.unwatched_jobs.clear()
+
+    def drop_absent(self, resource: Resource, namespace: str | None, found: frozenset[str], version: int) -> None:
+        """Forget the JobRuns, or the Jobs of our own making, that a list does not have although it is not older.
+
+        What was learnt from the answer to a write, and deleted while nobody listened, no watch will ever tell of.
+
+        Args:
+            resource: what was listed.
+            namespace: where; None: everywhere.
+            found: the UIDs of what there is.
+            version: as of which resourceVersion.
+        """
+        gone: list[str] = []
+        for key, family in self._families.items():
+            if namespace not in (None, key.namespace):
+                continue
+            if resource is JOB_RUNS:
+                known = set(family.runs)
+            else:
+                known = {uid for uid, job in family.jobs.items() if job.run_uid and not job.native_of}
+                known -= family.notes.unwatched_jobs if family.notes is not None else set()
+            gone += [uid for uid in known - found if self._versions.get(uid, version + 1) <= version]
+        for uid in gone:
+            self.drop(uid)
 
     def _put_job(self, job: Job, key: Key) -> None:
         family = self._families.setdefault(key, _Family())

@@ -76,8 +76,9 @@ class Follower:
 
     A callback that raises is logged with its traceback and does not end the follower; the object counts as told, and
     is told again only when it changes. Where the server has gone back in time, what it does not have is told as gone,
-    then `on_back` is called, and then what it has is told. `last_contact` is `time.monotonic()` of the server's last
-    sign of life. `on_failure` is told of each request that failed; by raising it ends `run`, for those who have
+    then `on_back` is called, and then what it has is told. `on_listed(uids, resourceVersion)` is called when a list has
+    been told, for those who know of objects from elsewhere, too. `last_contact` is `time.monotonic()` of the server's
+    last sign of life. `on_failure` is told of each request that failed; by raising it ends `run`, for those who have
     something better to do than to wait.
     """
 
@@ -92,6 +93,7 @@ class Follower:
         on_object: Callable[[Object], None],
         on_gone: Callable[[str, str, str], None],
         on_back: Callable[[], None] = lambda: None,
+        on_listed: Callable[[frozenset[str], int], None] = lambda _uids, _version: None,
         on_failure: Callable[[ApiError | Unreachable], None] = lambda _: None,
         metadata_only: bool = False,
         silence_seconds: float = 60,
@@ -106,6 +108,7 @@ class Follower:
         self._on_object = on_object
         self._on_gone = on_gone
         self._on_back = on_back
+        self._on_listed = on_listed
         self._on_failure = on_failure
         self._metadata_only = metadata_only
         self._silence_seconds = silence_seconds
@@ -203,6 +206,7 @@ class Follower:
             if back or self._known.get(_key(metadata)) != (metadata["uid"], metadata["resourceVersion"]):
                 self._changed(item)
                 await self._breathe()
+        self._tell(("", ""), self._on_listed, frozenset(found.values()), int(version))
         self._version = None if self._relist_asked else version
         self.synced.set()
 

@@ -11,6 +11,7 @@ from carillon.controller.store import Store
 from carillon.engine.model import Calendar, CalendarKey, Definition, Key, PodReport, Refusal, WorkKey
 from carillon.engine.names import job_names
 from carillon.engine.planning import plan
+from carillon.kube.resources import JOB_RUNS, JOBS
 from tests.unit.engine.builders import (
     DEFINITION_UID,
     HOURLY,
@@ -338,6 +339,38 @@ class TestWrittenAhead:
         world.store.notes(KEY).withdrawn.add("run")
         assert self.kept(world, self.raw("12:29")) == set()
         assert world.store.notes(KEY).withdrawn == set()
+
+
+class TestWhatAListDoesNotHave:
+    """What was learnt from the answer to a write and deleted while nobody listened, no watch will ever tell of."""
+
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run(20))
+        world.store.put_job(raw_job(30, active=1))
+        world.changed.clear()
+        return world
+
+    def test_is_gone_if_the_list_is_not_older(self, world: World) -> None:
+        world.store.drop_absent(JOBS, None, frozenset(), 30)
+        assert world.changed == [KEY]
+        assert world.store.notes(KEY).lingering_jobs == {"job"}, "its pods may outlive it"
+        world.store.drop_absent(JOB_RUNS, NAMESPACE, frozenset(), 99)
+        assert world.runs() == {}
+
+    @pytest.mark.parametrize(
+        ("namespace", "found", "version"), [(None, {"job"}, 99), (None, {"other"}, 29), ("elsewhere", {"other"}, 99)]
+    )
+    def test_else_it_stays(self, world: World, namespace: str | None, found: set[str], version: int) -> None:
+        world.store.drop_absent(JOBS, namespace, frozenset(found), version)
+        assert world.jobs() == {"job"}
+        assert world.changed == []
+
+    def test_a_job_that_was_looked_up_as_its_label_is_gone_stays(self, world: World) -> None:
+        world.store.notes(KEY).unwatched_jobs.add("job")
+        world.store.drop_absent(JOBS, None, frozenset(), 99)
+        assert world.jobs() == {"job"}
 
 
 class TestNotes:

@@ -61,6 +61,8 @@ class Cluster:
         }
         self.pods: dict[str, Pods] = {}
         self._versions = itertools.count(100)
+        self.version = 0
+        """The newest resourceVersion."""
         self._uids = itertools.count(1)
 
     # What every client may ask for
@@ -316,7 +318,8 @@ class Cluster:
         return [{"metadata": metadata, "status": {"phase": "Failed", "containerStatuses": containers}}]
 
     def _store(self, resource: Resource, raw: Body) -> Body:
-        raw = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(next(self._versions))}}
+        self.version = next(self._versions)
+        raw = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(self.version)}}
         self.objects[resource][raw["metadata"]["name"]] = raw
         for watcher in list(self.watchers):
             watcher(resource, "MODIFIED", raw)

@@ -281,7 +281,7 @@ class Process:
             clock=lambda: cluster.now,
         )
         watching = LateWatches if lagging else Watches
-        self.watches = watching(cluster, self._take)
+        self.watches = watching(cluster, self._take, self._listed)
         self.watches.begin(behind)
         self._look_at_pods()
 
@@ -326,6 +326,10 @@ class Process:
                 self.store.put_cron_job(raw)
         else:
             self.store.put_job(raw)
+
+    def _listed(self, resource: Resource, found: frozenset[str], version: int) -> None:
+        if resource in (JOB_RUNS, JOBS):
+            self.store.drop_absent(resource, None, found, version)
 
     def wake(self) -> None:
         """Let the agenda's moments that have come become keys."""

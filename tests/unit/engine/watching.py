@@ -19,10 +19,16 @@ Past = dict[Resource, list[Change]]
 class Watches:
     """The watches of one process."""
 
-    def __init__(self, cluster: Cluster, take: Callable[[Resource, str, Body], None]) -> None:
-        """`take` is told of each change."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        take: Callable[[Resource, str, Body], None],
+        listed: Callable[[Resource, frozenset[str], int], None],
+    ) -> None:
+        """`take` is told of each change, `listed` of what there is after a list."""
         self._cluster = cluster
         self._take = take
+        self._listed = listed
         self._inboxes: dict[Resource, list[Change]] = {kind: [] for kind in cluster.objects}
         self._told: dict[Resource, dict[str, Body]] = {kind: {} for kind in cluster.objects}
         self.past: dict[Resource, list[Change]] = {kind: [] for kind in cluster.objects}
@@ -72,6 +78,8 @@ class Watches:
         self.silent.discard(resource)
         self._inboxes[resource].clear()
         self._compare(resource, self._cluster.objects[resource])
+        found = frozenset(raw["metadata"]["uid"] for raw in self._cluster.objects[resource].values())
+        self._listed(resource, found, self._cluster.version)
 
     def replay(self, resource: Resource, changes: int) -> None:
         """Come back with an older view, and hear once more of so many of the changes that were told before."""

@@ -114,6 +114,26 @@ async def test_after_an_expired_version_the_difference_is_told(
     assert server.seen[3].query["resourceVersion"] == "50"
 
 
+async def test_after_a_list_it_is_said_what_there_is_and_as_of_when(
+    client: Client, server: FaultServer, told: Told
+) -> None:
+    """For those who know of objects from the answers to their writes; what was never told cannot be told as gone."""
+    listed: list[tuple[set[str], int]] = []
+    follower = Follower(
+        client,
+        JOB_RUNS,
+        "files",
+        on_object=told.on_object,
+        on_gone=told.on_gone,
+        on_listed=lambda found, version: listed.append((set(found), version)),
+    )
+    server.then(page(run("a", 1), run("b", 6), version="10"), refusal(410, "Expired"))
+    server.then(page(run("b", 6), version="11"), stream(end="silent"))
+    async with running(follower):
+        await told.until("a@1", "b@6", "gone files/a uid-of-a")
+    assert listed == [({"uid-of-a", "uid-of-b"}, 10), ({"uid-of-b"}, 11)]
+
+
 class TestAnEtcdThatWasRestored:
     """It goes back in time."""
 
