@@ -133,6 +133,7 @@ class Reconciler:
         tried: tuple[plans.First, ...] = ()
         for _ in range(ROUNDS):
             if isinstance(key, Key):
+                self._queue.answered(key)
                 await self._ask_for_missing_calendars(key, asked)
             plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)

@@ -99,6 +99,13 @@ class WorkQueue:
             await self._arrival.wait()
         return key
 
+    def answered(self, key: WorkKey) -> None:
+        """Forget what was asked of a key that is worked on, as all of it is looked at from here on.
+
+        Else each of our own writes, which changes what is known, would have its key looked at once more.
+        """
+        self._again.pop(key, None)
+
     def done(self, key: WorkKey) -> None:
         """End the work on a key that `get` returned."""
         if self._working.pop(key, None) is not None:

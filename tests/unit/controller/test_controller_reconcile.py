@@ -128,6 +128,15 @@ class World:
         await self.reconciler.reconcile(key)
         return [name for _, name in self.executor.done[before:]]
 
+    async def turn(self) -> list[str]:
+        """What was executed for the key whose turn it is, as a worker does it."""
+        key = await self.queue.get()
+        assert isinstance(key, Key)
+        try:
+            return await self.reconcile(key)
+        finally:
+            self.queue.done(key)
+
     def pause(self) -> timedelta:
         """How long the agenda waits now."""
         moment = self.agenda.next()
@@ -148,6 +157,22 @@ async def test_it_goes_on_until_there_is_nothing_to_do(world: World) -> None:
     world.add(GOOD)
     assert await world.reconcile(GOOD) == ["CheckTemplate", "WriteDefinitionStatus"]
     assert await world.reconcile(GOOD) == []
+
+
+async def test_its_own_writes_do_not_bring_a_key_back(world: World) -> None:
+    """Each changes what is known, and the last decision was made with all of that."""
+    world.add(GOOD, EVERY_MINUTE)
+    assert "WriteDefinitionStatus" in await world.turn()
+    assert len(world.queue) == 0
+
+
+async def test_what_others_change_meanwhile_does_not_wait(world: World) -> None:
+    world.add(GOOD, EVERY_MINUTE)
+    key = await world.queue.get()
+    assert await world.reconcile(GOOD)
+    world.add(GOOD, EVERY_MINUTE, generation=2, version=99)
+    world.queue.done(key)
+    assert "WriteDefinitionStatus" in await world.turn()
 
 
 async def test_it_wakes_for_the_next_due_time(world: World) -> None:

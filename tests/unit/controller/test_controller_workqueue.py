@@ -82,6 +82,25 @@ async def test_a_key_that_comes_back_is_urgent_if_it_ever_was(queue: WorkQueue) 
     assert [await take(queue) for _ in range(2)] == [A, B]
 
 
+async def test_what_was_answered_does_not_come_back(queue: WorkQueue) -> None:
+    queue.add(A)
+    await take(queue)
+    queue.add(A, DUE)
+    queue.answered(A)
+    queue.add(B)
+    queue.done(A)
+    assert [await take(queue), len(queue)] == [B, 0]
+
+
+async def test_what_is_asked_after_the_answer_does(queue: WorkQueue) -> None:
+    queue.add(A)
+    await take(queue)
+    queue.answered(A)
+    queue.add(A)
+    queue.done(A)
+    assert await take(queue) == A
+
+
 async def test_done_without_more_is_done(queue: WorkQueue) -> None:
     queue.add(A)
     queue.done(await take(queue))
