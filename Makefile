@@ -86,6 +86,12 @@ soak: $(READY) ## 200,000 watch events through the operator: memory before and a
 bench-latency: $(READY) ## Seconds from due time to Job created, one job at a time
 	$(BIN)/python -m tests.bench.latency
 
+bench: $(READY) ## BURST=1000,5000 due in one minute, SUSTAINED=250,500,... due in each of MINUTES=10, beside native CronJobs
+	$(BIN)/python -m tests.bench
+
+bench-sustained: $(READY) ## SUSTAINED=250,500,... definitions due every minute for MINUTES=10, beside native CronJobs
+	$(BIN)/python -m tests.bench.sustained
+
 bench-burst: $(READY) ## BURST=1000,5000 definitions due in one minute: how late their Jobs are, beside native CronJobs
 	$(BIN)/python -m tests.bench.burst
 
@@ -109,4 +115,4 @@ image: $(READY) ## Build the operator's image (carillon.tar) from the Dockerfile
 demo: $(READY) ## A cluster, the chart, the examples: watch them run for a minute
 	@hack/demo --cluster $(CLUSTER)
 
-.PHONY: help venv check crds job-template-schema lock test test-unit test-faults chaos fuzz bench-schedule bench-calendars bench-events bench-archive bench-burst bench-size bench-fair bench-latency soak cluster cluster-down image demo
+.PHONY: help venv check crds job-template-schema lock test test-unit test-faults chaos fuzz bench bench-schedule bench-calendars bench-events bench-archive bench-burst bench-sustained bench-size bench-fair bench-latency soak cluster cluster-down image demo

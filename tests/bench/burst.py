@@ -41,6 +41,9 @@ TUNED = ("--kube-api-qps=10000", "--kube-api-burst=10000", "--concurrent-cron-jo
 LONGEST_SECONDS = 240.0
 """How long after the due time Jobs are waited for; what has not come by then is counted as this late."""
 SETTLE_SECONDS = 5.0
+SETTLE = 30
+"""Seconds for the operator to take note of what is new; one more for 40 definitions."""
+DEFAULT = ("BURST", "1000,5000")
 SHARES = (0.5, 0.9, 0.99)
 
 
@@ -117,10 +120,9 @@ SIDES = {
 }
 
 
-def definition(resource: Resource, namespace: str, number: int, due: datetime) -> dict[str, Any]:
-    """Build one that is due once, in one minute of the day."""
-    cron = f"{due.minute} {due.hour} * * *"
-    ours = scheduled_job(f"job-{number}", [{"name": "daily", "cron": cron}])
+def definition(resource: Resource, namespace: str, number: int, cron: str) -> dict[str, Any]:
+    """Build one."""
+    ours = scheduled_job(f"job-{number}", [{"name": "clock", "cron": cron}])
     template = ours["spec"]["jobTemplate"]
     metadata = {"name": f"job-{number}", "namespace": namespace}
     if resource is SCHEDULED_JOBS:
@@ -135,15 +137,15 @@ def due_after(seconds: float) -> datetime:
 
 
 @contextmanager
-def watching(cluster: ControlPlane, namespace: str) -> Iterator[Path]:
-    """Have the Jobs watched; yields the file that tells of them."""
+def watching(cluster: ControlPlane, namespace: str, *options: str) -> Iterator[Path]:
+    """Have the Jobs watched; yields the file that tells of them. `options` are those of the watcher."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "jobs"
         with path.open("wb") as file:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "tests.bench.job_watcher"),
-                    *("--kubeconfig", cluster.kubeconfig, "--namespace", namespace),
+                    *("--kubeconfig", cluster.kubeconfig, "--namespace", namespace, *options),
                 ],
                 stdout=file,
             )
@@ -158,10 +160,10 @@ def watching(cluster: ControlPlane, namespace: str) -> Iterator[Path]:
             process.wait(timeout=30)
 
 
-def seen(path: Path) -> list[float]:
-    """The moments at which the watcher was told of a Job."""
-    lines = path.read_text().rpartition("\n")[0].splitlines()
-    return [float(line.split()[0]) for line in lines if line != "ready"]
+def seen(path: Path) -> list[tuple[float, float]]:
+    """Of each Job the moment at which the watcher was told of it, and its due time."""
+    lines = [line.split() for line in path.read_text().rpartition("\n")[0].splitlines() if line != "ready"]
+    return [(float(moment), float(due)) for moment, due, _ in lines]
 
 
 async def ready(connection: Client, namespace: str, count: int, latest: datetime) -> None:
@@ -182,7 +184,8 @@ async def measure(cluster: ControlPlane, side: Side, count: int, settle: int) ->
     try:
         await make_namespace(connection, namespace)
         due = due_after((settle if side.resource is SCHEDULED_JOBS else 30) + count / 40)
-        bodies = (definition(side.resource, namespace, number, due) for number in range(count))
+        cron = f"{due.minute} {due.hour} * * *"
+        bodies = (definition(side.resource, namespace, number, cron) for number in range(count))
         await each([connection.create(side.resource, namespace, body) for body in bodies], at_a_time=32)
         if side.resource is SCHEDULED_JOBS:
             await ready(connection, namespace, count, due)
@@ -195,7 +198,7 @@ async def measure(cluster: ControlPlane, side: Side, count: int, settle: int) ->
             moments: list[float] = []
             while len(moments) < count and time.time() < due.timestamp() + LONGEST_SECONDS:
                 await asyncio.sleep(0.5)
-                moments = seen(path)
+                moments = [moment for moment, _ in seen(path)]
             after = process.footprint()
         if early := [moment for moment in moments if moment < due.timestamp()]:
             raise SystemExit(f"{side.name}: {len(early)} Jobs were made before {due}")
@@ -243,12 +246,12 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=numbers, default=numbers(os.environ.get("BURST", "1000,5000")))
+    parser.add_argument("--count", type=numbers, default=numbers(os.environ.get(*DEFAULT)))
     parser.add_argument("--sides", default=os.environ.get("SIDES", "carillon,tuned,default"))
     parser.add_argument(
         "--settle",
         type=int,
-        default=30,
+        default=SETTLE,
         help="seconds for the operator to settle in; 1 more for 40 definitions",
     )
     parser.add_argument("--name", default="bench", help="name of the cluster that is made")
