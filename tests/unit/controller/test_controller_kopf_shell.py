@@ -1,8 +1,12 @@
-"""kopf is given new credentials when there are some: it asks for them by itself only after a 401."""
+"""kopf is given new credentials when there are some: it asks for them by itself only after a 401; and how it ends."""
 
 import asyncio
+import inspect
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
+from kopf._cogs.clients.watching import infinite_watch
 
 from carillon.controller import kopf_shell
 
@@ -39,3 +43,29 @@ async def watch(in_force: list[object]) -> bool:
         on_listed=lambda: None,
         on_ready=lambda: None,
     )
+
+
+class Loop(asyncio.BaseEventLoop):
+    """Takes down what it would log as an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[dict[str, Any]] = []
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.told.append(context)
+
+
+async def test_a_watch_of_kopfs_that_does_not_like_to_be_ended_is_no_error() -> None:
+    """Seen when an operator was stopped while an event came."""
+
+    async def ours() -> AsyncGenerator[int, None]:
+        yield 1
+
+    watch = infinite_watch(**dict.fromkeys(inspect.signature(infinite_watch).parameters))  # type: ignore[arg-type]
+    loop, own = Loop(), ours()
+    for context in ({"asyncgen": watch}, {"asyncgen": own, "message": "ours"}, {"message": "a task"}):
+        kopf_shell.tell_of_the_loop(loop, context)
+    assert [context["message"] for context in loop.told] == ["ours", "a task"]
+    await own.aclose()
+    loop.close()
