@@ -86,7 +86,7 @@ def test_pause_and_resume(api: Api, namespace: str) -> None:
 @together
 def test_a_run_that_waits_for_admission_is_queued(api: Api, namespace: str) -> None:
     """A queueing system (Kueue) suspends the Job and says when it runs; that time counts toward nothing."""
-    body = scheduled_job("queued", pendingTimeoutSeconds=5, timeoutSeconds=60)
+    body = scheduled_job("queued", pendingTimeoutSeconds=30, timeoutSeconds=90)
     body["spec"]["jobTemplate"]["metadata"] = {"labels": {"kueue.x-k8s.io/queue-name": "batch"}}
     body["spec"]["jobTemplate"]["spec"]["suspend"] = True
     api.create("scheduledjobs", namespace, body)
@@ -111,7 +111,7 @@ def test_a_run_that_waits_for_admission_is_queued(api: Api, namespace: str) -> N
     assert "Kueue" in refused["message"]
     assert refused["phase"] == "Queued"
     api.patch("jobruns", namespace, run, {"spec": {"suspend": False}})
-    time.sleep(max(0.0, 8 - (datetime.now(UTC) - instant(waiting["startTime"])).total_seconds()))
+    time.sleep(max(0.0, 35 - (datetime.now(UTC) - instant(waiting["startTime"])).total_seconds()))
     waits = api.get("jobruns", namespace, run)["status"]
     assert (waits["phase"], waits["reason"]) == ("Queued", "WaitingForAdmission"), "past pendingTimeoutSeconds"
     job = refused["steps"][0]["job"]
