@@ -61,6 +61,14 @@ def calendar(generation: int, name: str = OFFICE.name) -> Object:
     return {"apiVersion": API_VERSION, "kind": "Calendar", "metadata": metadata, "spec": {"dates": days}}
 
 
+async def _known_for_sure(_key: Key) -> None:
+    """Nobody else has led."""
+
+
+async def _all_known_for_sure() -> None:
+    """Nobody else has led."""
+
+
 class World:
     """The operator's inner parts, with a stand-in for the API server."""
 
@@ -83,6 +91,7 @@ class World:
             executor=cast(Executor, self),
             metrics=Metrics(),
             clock=utc_now,
+            make_sure=_known_for_sure,
         )
         self.worker = Worker(
             store=self.store,
@@ -184,7 +193,7 @@ async def tick(gaps: list[float]) -> None:
 async def measure(count: int) -> None:
     """Apply the definitions, change the Calendar, and see."""
     world = World()
-    working = asyncio.create_task(world.worker.run())
+    working = asyncio.create_task(world.worker.run(until_sure=_all_known_for_sure))
     await asyncio.sleep(0)
     world.probe()
     await asyncio.sleep(1)

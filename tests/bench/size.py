@@ -13,6 +13,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from carillon.api.base import rfc3339
+from carillon.engine.ahead import LONGEST
 from carillon.kube.client import Client
 from carillon.kube.resources import JOB_RUNS, SCHEDULED_JOBS
 from tests.bench.harness import (
@@ -121,12 +122,14 @@ async def executions(connection: Client, kubeconfig: str, count: int, apart: tim
     try:
         await operator.until_ready()
         # Their creation and their first status are no part of an execution.
-        first = datetime.now(UTC) + timedelta(seconds=20 + count / 50)
+        ahead = timedelta(seconds=LONGEST.total_seconds() + 1 if not apart and count > 1 else 2)
+        first = datetime.now(UTC) + ahead + timedelta(seconds=20 + count / 50)
         name = f"due-{count}-{int(apart.total_seconds())}"
         triggers = ([{"name": "once", "at": rfc3339(first + apart * n)}] for n in range(count))
         bodies = [scheduled_job(f"{name}-{n}", trigger) for n, trigger in enumerate(triggers)]
         await each([connection.create(SCHEDULED_JOBS, NAMESPACE, body) for body in bodies])
-        await asyncio.sleep((first - datetime.now(UTC)).total_seconds() - 2)
+        # Runs that are due together are written ahead.
+        await asyncio.sleep((first - ahead - datetime.now(UTC)).total_seconds())
         before = requests(kubeconfig)
         while True:
             await asyncio.sleep(2)

@@ -6,7 +6,7 @@ leader has written. Other kinds need none of this: their followers tell every di
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import structlog
 
 from carillon.api import keys
 from carillon.controller.store import Object, Store
+from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import JOBS, PODS, SCHEDULED_JOBS
@@ -23,7 +24,8 @@ PAUSE_SECONDS = 2.0
 PAGE, PAGE_OF_METADATA = 200, 1_000
 """Objects in a page: what is parsed at a time is what is in memory at a time."""
 MOST_ASKED_FOR = 100
-"""As many that have changed are asked for one by one; of more, all are listed."""
+"""As many that have changed are asked for one by one; of more, all are listed. As many that are due while a new leader
+compares are asked for at once; more wait for the comparison."""
 BREATH = 20
 """Definitions in a row before the rest of the event loop gets its turn."""
 
@@ -44,7 +46,10 @@ class _At(NamedTuple):
 
 
 class Comparison:
-    """Compares at once, after each list of kopf's, and slowly; `listed` says whether it has since the watch began."""
+    """Compares at once, after each list of kopf's, and slowly; `listed` says whether it has since the watch began.
+
+    `trusted`: whether it has since `distrust`, too.
+    """
 
     def __init__(self, *, client: Client, store: Store, namespaces: Sequence[str | None], every_seconds: float) -> None:
         """`namespaces`: where; None is the whole cluster."""
@@ -55,6 +60,10 @@ class Comparison:
         self._every_seconds = every_seconds
         self._soon = asyncio.Event()
         self._compared_at: dict[str | None, int] = {}
+        self.trusted = asyncio.Event()
+        self.trusted.set()
+        self._read: set[Key] = set()
+        """Those that were asked for since `distrust`."""
 
     def soon(self) -> None:
         """Ask for a comparison, for something may have been missed."""
@@ -77,15 +86,60 @@ class Comparison:
                     await self._soon.wait()
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def complete(self, *, pods: bool = False) -> None:
-        """Compare, and return only once it was done; with `pods`, once those are known that have outlived their Job."""
+    async def complete(self) -> None:
+        """Compare, and return only once it was done."""
+        await self._until_done(self.compare)
+
+    def distrust(self) -> None:
+        """Take nothing for what it is now: another process may have led until this moment, and written."""
+        self.trusted.clear()
+        self._read.clear()
+
+    async def restore_trust(self) -> None:
+        """Compare, after `distrust`; from then on the watches tell what changes, and `make_sure` asks no more."""
+        await self.complete()
+        await self.find_pods()  # once more, for those of definitions that were not known
+        self.trusted.set()
+
+    async def make_sure(self, key: Key) -> None:
+        """Have this definition as it is now, also while the rest is still compared.
+
+        What is due first does not wait for thousands that are not; where much is due, one comparison is less than
+        asking for each.
+
+        Raises:
+            ApiError, Unreachable: it cannot be asked for.
+        """
+        if self.trusted.is_set() or key in self._read:
+            return
+        if len(self._read) >= MOST_ASKED_FOR:
+            await self.trusted.wait()
+            return
+        self._read.add(key)
+        known = self._store.definition(key)
+        try:
+            self._put(await self._client.get(SCHEDULED_JOBS, key.namespace, key.name))
+        except ApiError as error:
+            if not error.not_found:
+                self._read.discard(key)
+                raise
+            if known is not None:
+                self._store.drop(known.uid)
+        except BaseException:
+            self._read.discard(key)
+            raise
+
+    async def find_pods(self) -> None:
+        """Learn of pods that have outlived their Job; that they hold a slot was known to the last leader alone."""
+        await self._until_done(self._find_pods)
+
+    @staticmethod
+    async def _until_done(ask: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.compare()
-                if pods:
-                    await self._find_pods()
+                await ask()
             except (ApiError, Unreachable) as error:
-                log.warning("what there is could not be listed", pods=pods, why=str(error))
+                log.warning("what there is could not be listed", why=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
@@ -162,7 +216,6 @@ class Comparison:
             log.exception("a ScheduledJob could not be taken in", uid=raw["metadata"]["uid"])
 
     async def _find_pods(self) -> None:
-        """Learn of pods that have outlived their Job; that they hold a slot was known to the last leader alone."""
         for namespace in self._namespaces:
             pods, _ = await self._client.list(
                 PODS,

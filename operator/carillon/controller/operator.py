@@ -99,6 +99,7 @@ class Operator:
             executor=executor,
             metrics=metrics,
             clock=utc_now,
+            make_sure=lambda key: self._comparison.make_sure(key),
         )
         self._worker = Worker(
             store=self._store,
@@ -312,12 +313,14 @@ class Operator:
         await self._leadership.run()
 
     async def _lead(self) -> None:
-        # The watermarks that the last leader wrote must be known before the first decision.
-        await self._comparison.complete(pods=True)
+        # The watermark that the last leader wrote must be known before the first decision about a definition.
+        self._comparison.distrust()
+        await self._comparison.find_pods()
         self._metrics.leading.set(1)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._worker.run())
+                group.create_task(self._worker.run(until_sure=self._comparison.restore_trust))
+                await self._comparison.trusted.wait()
                 group.create_task(self._events.run())
                 if self._archivist is not None:
                     group.create_task(self._archivist.run())

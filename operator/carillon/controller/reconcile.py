@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,13 +61,16 @@ class Reconciler:
         executor: Executor,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        make_sure: Callable[[Key], Awaitable[None]],
     ) -> None:
+        """`make_sure`: has a definition known as it is now, and not as it was before this process led."""
         self._store = store
         self._agenda = agenda
         self._queue = queue
         self._executor = executor
         self._metrics = metrics
         self._clock = clock
+        self._make_sure = make_sure
         self._put_offs: dict[WorkKey, _PutOff] = {}
         self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
@@ -128,6 +131,7 @@ class Reconciler:
         if isinstance(key, CalendarKey):
             await self._tell_users(key)
         else:
+            await self._make_sure(key)
             await self._learn_what_is_in_doubt(key)
         asked: set[tuple[int, CalendarKey]] = set()
         tried: tuple[plans.First, ...] = ()
@@ -239,7 +243,8 @@ class Reconciler:
             raise failed
 
     def _waited_long(self, key: Key) -> bool:
-        waited = self._clock() - self._records_wait_since.setdefault(key, self._clock())
+        now = self._clock()
+        waited = now - self._records_wait_since.setdefault(key, now)
         return not timedelta(0) <= waited < LONGEST_RECORDS_WAIT  # the clock may have been set back
 
     async def _carry_out(self, key: Key, action: plans.Action) -> bool:

@@ -5,7 +5,7 @@ The standby runs the same watches into the same store and decides nothing: its q
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
@@ -57,19 +57,18 @@ class Worker:
         """Whether the tasks do their work: a leader that does not must lose its lease."""
         return not self._failed and (not self._working or time.monotonic() - self._pulse < PULSE_LOST_SECONDS)
 
-    async def run(self) -> None:
-        """Work until cancelled; everything that is known is looked at once first."""
+    async def run(self, *, until_sure: Callable[[], Awaitable[object]]) -> None:
+        """Work until cancelled: on what is due at once, and once `until_sure` returns, on everything that is known."""
         self._working = True
         self._failed = False
         self._pulse = time.monotonic()
-        for calendar in self._store.calendars.known():
-            self._queue.add(calendar)
-        now = self._clock()
-        for due, key in sorted((self._store.next_due(key), key) for key in self._store.known()):
-            self._queue.add(key, Urgency.DUE if due <= now else Urgency.CALM)
+        for key in self._store.known():
+            # By the last leader's word, for none of them waits until all of them were looked at.
+            self._agenda.bring_forward(key, self._store.next_due(key))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow_agenda())
+                group.create_task(self._look_at_all(until_sure))
                 for _ in range(self._tasks):
                     group.create_task(self._work())
         except BaseExceptionGroup:
@@ -80,6 +79,13 @@ class Worker:
             self._working = False
             self._queue.clear()
             self._agenda.clear()
+
+    async def _look_at_all(self, until_sure: Callable[[], Awaitable[object]]) -> None:
+        await until_sure()
+        for calendar in self._store.calendars.known():
+            self._queue.add(calendar)
+        for _, key in sorted((self._store.next_due(key), key) for key in self._store.known()):
+            self._queue.add(key)
 
     async def _work(self) -> None:
         while True:

@@ -179,7 +179,7 @@ async def test_the_lease_of_a_main_loop_that_hangs_lapses_while_its_thread_lives
     working = WorkerWorld()
     world.leadership = Leadership(
         Settings(lease_duration_seconds=LEASE_SECONDS, lease_namespace="n", identity="pod-a"),
-        lead=working.worker.run,
+        lead=lambda: working.worker.run(until_sure=working.sure.wait),
         alive=lambda: working.worker.alive,
         observer=lambda *_arguments: None,
     )

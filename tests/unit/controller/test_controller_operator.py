@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -10,9 +10,11 @@ import pytest
 
 from carillon.controller import comparison
 from carillon.controller import operator as module
+from carillon.controller.comparison import MOST_ASKED_FOR
 from carillon.controller.metrics import Metrics
 from carillon.controller.operator import Operator
 from carillon.controller.settings import Settings
+from carillon.engine.model import Key
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable
 from carillon.kube.resources import PODS, SCHEDULED_JOBS
@@ -70,8 +72,18 @@ class World:
         store = self.operator._store
         return [f"{definition.uid}@{definition.resource_version}" for definition in store.definitions()]
 
-    def lead(self, monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> asyncio.Task[None]:
-        async def run() -> None:
+    def lead(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        work: Callable[[], None],
+        first: Callable[[], Awaitable[None]] | None = None,
+    ) -> asyncio.Task[None]:
+        """`first`: what is due while the definitions are still compared."""
+
+        async def run(until_sure: Callable[[], Awaitable[None]]) -> None:
+            if first is not None:
+                await first()
+            await until_sure()
             work()
             await asyncio.Event().wait()
 
@@ -154,8 +166,92 @@ class TestTakingOver:
         task = world.lead(monkeypatch, work)
         async with asyncio.timeout(10):
             await works.wait()
-        assert lists_before_the_work == [5]  # the definitions four times, and then the pods
+        assert lists_before_the_work == [6]  # pods four times, definitions, and pods once more
         await end(task)
+
+    async def test_what_is_due_meanwhile_is_asked_for_by_itself(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waits for no list of thousands, and is decided by what the last leader wrote all the same."""
+        store, make_sure = world.operator._store, world.operator._comparison.make_sure
+        store.put_definition(raw_definition(HOURLY, resource_version=10))
+        store.put_definition(raw_definition(HOURLY, name="gone", uid="uid-gone", resource_version=10))
+        world.client.items = [raw_definition(HOURLY, resource_version=20)]
+        seen: list[list[str]] = []
+
+        async def due() -> None:
+            for _ in range(2):  # once is enough
+                await make_sure(KEY)
+                await make_sure(Key(KEY.namespace, "gone"))
+            seen.append(world.known())
+            assert world.client.asked_for == [KEY.name, "gone"]
+
+        begun = asyncio.Event()
+        task = world.lead(monkeypatch, begun.set, due)
+        async with asyncio.timeout(10):
+            await begun.wait()
+        assert seen == [[f"{DEFINITION_UID}@20"]]
+        await make_sure(Key(KEY.namespace, "another"))
+        assert world.client.asked_for == [KEY.name, "gone"], "after the comparison the watches tell"
+        await end(task)
+
+    async def test_what_could_not_be_asked_for_is_asked_for_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_sure = world.operator._comparison.make_sure
+        world.client.items = [raw_definition(HOURLY)]
+        problem = Unreachable("reset")
+
+        async def fail(*_: Any) -> Body:
+            raise problem
+
+        async def due() -> None:
+            with monkeypatch.context() as patched:
+                patched.setattr(world.client, "get", fail)
+                with pytest.raises(Unreachable):
+                    await make_sure(KEY)
+            await make_sure(KEY)
+            assert world.client.asked_for == [KEY.name]
+
+        begun = asyncio.Event()
+        task = world.lead(monkeypatch, begun.set, due)
+        async with asyncio.timeout(10):
+            await begun.wait()
+        await end(task)
+
+    async def test_of_much_that_is_due_most_waits_for_the_comparison(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_sure = world.operator._comparison.make_sure
+        waits: list[asyncio.Task[None]] = []
+
+        async def due() -> None:
+            for number in range(MOST_ASKED_FOR + 1):
+                waits.append(asyncio.create_task(make_sure(Key(KEY.namespace, f"due-{number}"))))
+            await asyncio.sleep(0.01)
+            assert [each.done() for each in waits] == [True] * MOST_ASKED_FOR + [False]
+
+        task = world.lead(monkeypatch, lambda: None, due)
+        async with asyncio.timeout(10):
+            while not (waits and all(each.done() for each in waits)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len([name for name in world.client.asked_for if name != "page"]) == MOST_ASKED_FOR
+        await end(task)
+
+    async def test_each_turn_of_leading_is_sure_anew(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between two turns another process may have led, and written."""
+        world.client.items = [raw_definition(HOURLY, resource_version=20)]
+        for _ in range(2):
+
+            async def due() -> None:
+                await world.operator._comparison.make_sure(KEY)
+
+            begun = asyncio.Event()
+            task = world.lead(monkeypatch, begun.set, due)
+            async with asyncio.timeout(10):
+                await begun.wait()
+            await end(task)
+        assert [name for name in world.client.asked_for if name != "page"] == [KEY.name] * 2
 
     async def test_pods_that_have_outlived_their_job_hold_its_slot_and_those_of_strangers_none(
         self, world: World, monkeypatch: pytest.MonkeyPatch

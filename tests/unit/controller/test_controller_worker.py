@@ -46,6 +46,8 @@ class World:
         self.queue = WorkQueue()
         self.agenda = Agenda()
         self.reconciler = FakeReconciler()
+        self.sure = asyncio.Event()
+        self.sure.set()
         self.store = Store(
             changed=lambda key: self.worker.changed(key), unreadable=lambda raw, why: None, clock=lambda: self.now
         )
@@ -66,7 +68,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.worker.run())
+        task = asyncio.create_task(self.worker.run(until_sure=self.sure.wait))
         await asyncio.sleep(0.01)
         try:
             yield
@@ -97,6 +99,23 @@ async def test_a_new_leader_looks_at_everything_it_knows(world: World) -> None:
         await world.until_looked_at(ONE, OTHER)
 
 
+async def test_what_is_due_does_not_wait_until_all_are_known_for_sure(world: World) -> None:
+    """By the status that the last leader wrote: what is overdue at once, and the rest when it is due."""
+    for key, due in ((ONE, at("11:59")), (OTHER, at("12:01"))):
+        status = {"nextExecutions": [due.strftime("%Y-%m-%dT%H:%M:%SZ")]}
+        world.store.put_definition(raw_definition(HOURLY, name=key.name, uid=f"uid-{key.name}", status=status))
+    calm = Key(NAMESPACE, "calm")
+    world.add(calm)
+    world.sure.clear()
+    async with world.leading():
+        await world.until_looked_at(ONE)
+        world.now = at("12:01")
+        await world.until_looked_at(ONE, OTHER)
+        world.sure.set()
+        await world.until_so_many_looked_at(5)
+        assert calm in world.reconciler.looked_at[2:]
+
+
 async def test_a_leader_looks_at_what_changes(world: World) -> None:
     async with world.leading():
         world.add(OTHER)
@@ -124,7 +143,10 @@ async def test_thousands_to_be_looked_at_do_not_hold_the_event_loop(world: World
             looked_at.append(len(world.reconciler.looked_at))
             await asyncio.sleep(0)
 
-    tasks = [asyncio.create_task(look_now_and_then()), asyncio.create_task(world.worker.run())]
+    tasks = [
+        asyncio.create_task(look_now_and_then()),
+        asyncio.create_task(world.worker.run(until_sure=world.sure.wait)),
+    ]
     await world.until_so_many_looked_at(200)
     for task in tasks:
         task.cancel()
@@ -142,7 +164,7 @@ async def test_what_becomes_due_meanwhile_goes_first(world: World, monkeypatch: 
     due = world.now + timedelta(seconds=10)
     monkeypatch.setattr(world.worker, "_clock", step)
     world.agenda.set(ONE, due)
-    task = asyncio.create_task(world.worker.run())
+    task = asyncio.create_task(world.worker.run(until_sure=world.sure.wait))
     await world.until_so_many_looked_at(51)
     task.cancel()
     await asyncio.wait({task})
@@ -188,7 +210,7 @@ async def test_a_failure_ends_the_work_and_says_so(world: World) -> None:
     world.add(ONE)
     assert world.worker.alive
     with pytest.raises(ExceptionGroup) as told:
-        await world.worker.run()
+        await world.worker.run(until_sure=world.sure.wait)
     assert told.group_contains(LookupError)
     assert not world.worker.alive
 
@@ -197,7 +219,7 @@ async def test_another_turn_begins_afresh_after_a_failure(world: World) -> None:
     world.reconciler.problem = LookupError("a defect")
     world.add(ONE)
     with pytest.raises(ExceptionGroup):
-        await world.worker.run()
+        await world.worker.run(until_sure=world.sure.wait)
     world.reconciler.problem = None
     async with world.leading():
         assert world.worker.alive
