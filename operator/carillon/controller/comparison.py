@@ -84,7 +84,9 @@ class Comparison:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every_seconds):
                     await self._soon.wait()
-                await asyncio.sleep(PAUSE_SECONDS)
+                    while self._soon.is_set():  # the pieces of one list
+                        self._soon.clear()
+                        await asyncio.sleep(PAUSE_SECONDS)
 
     async def complete(self) -> None:
         """Compare, and return only once it was done."""
