@@ -141,13 +141,13 @@ class Client:
     ) -> AsyncGenerator[tuple[Objects, str], None]:
         """Read a collection page by page, none of which is kept; each with the resourceVersion of them all.
 
-        The next page is asked for before this one is handed out, for the server takes longer to make it than we do to
-        read it. Nothing is compressed: that would cost both sides more than the bytes do within a cluster.
+        The next page is asked for before this one is handed out, for the server takes as long to make it as we do to
+        read it.
 
         Raises ApiError (`gone`) when the pages expire while they are read.
         """
         query = {"limit": str(limit)}
-        headers = {"Accept": METADATA_LIST if metadata_only else JSON, "Accept-Encoding": "identity"}
+        headers = {"Accept": METADATA_LIST if metadata_only else JSON}
         path = resource.path(namespace)
 
         def ask() -> asyncio.Task[Object]:
