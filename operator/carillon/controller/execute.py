@@ -4,6 +4,7 @@ Every action is safe to repeat: a create that finds its name taken looks who hol
 write the resourceVersion.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from carillon.controller.native import NativeExecutor
 from carillon.controller.store import Object, Store
 from carillon.engine import build, pods
 from carillon.engine import plan as plans
-from carillon.engine.model import CalendarKey, Key, PodReport, Refusal, TemplateCheck
+from carillon.engine.model import LONGEST_REFUSED, CalendarKey, Key, PodReport, Refusal, TemplateCheck
 from carillon.engine.read import controller_uid, definition_uid, read_job, read_run
 from carillon.engine.runstatus import status_body
 from carillon.engine.task_access import able_to_report
@@ -31,9 +32,10 @@ from carillon.kube.resources import CALENDARS, EVENTS, JOB_RUNS, JOBS, PODS, SCH
 LAST_LINES = 20
 LAST_BYTES = 2048
 RETRY_REFUSED = timedelta(seconds=5)
-LONGEST_REFUSED = timedelta(seconds=60)
 NOT_OF_THE_JOB = (401, 404, 408, 409, 429)
 """Answers of the API server that say nothing about the Job that was to be made."""
+MOST_SURE = 50_000
+"""Runs of which it is remembered that they were asked for; more are asked for once more."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,8 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
         self._last_words = last_words
+        self._sure: OrderedDict[str, None] = OrderedDict()
+        """UIDs of runs that were read or made since this process leads."""
         self._pass_over = pass_over
         self._progress_url = progress_url
         self._native = NativeExecutor(client=client, store=store, clock=clock, progress_url=progress_url)
@@ -152,6 +156,10 @@ class Executor:
         except (ApiError, Unreachable, WritesRefused) as error:
             log.info("not told", key=str(key), why=str(error))
 
+    def begin(self) -> None:
+        """Begin to lead: what the watches have told of runs may be what was before the last leader's writes."""
+        self._sure.clear()
+
     async def refresh(self, key: Key, action: plans.Action) -> None:
         """Read anew what a refused write was about, for the watch may be behind."""
         match action:
@@ -168,8 +176,11 @@ class Executor:
             case _:
                 pass
 
-    async def look_for(self, key: Key, action: plans.CreateRun | plans.CreateJob) -> None:
-        """Learn whether a create has had its effect whose answer was lost: nothing may be decided on its absence."""
+    async def look_for(self, key: Key, action: plans.CreateRun | plans.CreateJob | plans.WithdrawRun) -> None:
+        """Learn whether a write has had its effect whose answer was lost: nothing may be decided without knowing."""
+        if isinstance(action, plans.WithdrawRun):
+            await self._look_for_withdrawn(key, action)
+            return
         resource = JOB_RUNS if isinstance(action, plans.CreateRun) else JOBS
         try:
             raw = await self._client.get(resource, key.namespace, action.name)
@@ -179,9 +190,52 @@ class Executor:
             return
         if isinstance(action, plans.CreateRun):
             if self._same_run(raw, action.body):
-                self._store.put_run(raw)
+                self._take_in_run(raw)
         elif controller_uid(raw, "JobRun") == action.run_uid:
             self._store.put_job(raw)
+
+    async def _look_for_withdrawn(self, key: Key, action: plans.WithdrawRun) -> None:
+        try:
+            raw = await self._client.get(JOB_RUNS, key.namespace, action.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+        else:
+            if raw["metadata"]["uid"] == action.uid:
+                # It is there: if it goes after all, that is to be told like any other deletion.
+                self._store.notes(key).withdrawn.discard(action.uid)
+                self._take_in_run(raw)
+                return
+        self._store.drop(action.uid)
+
+    def _take_in_run(self, raw: Object) -> None:
+        self._store.put_run(raw)
+        self._sure[raw["metadata"]["uid"]] = None
+        while len(self._sure) > MOST_SURE:
+            self._sure.popitem(last=False)
+
+    async def _may_have_job(self, key: Key, action: plans.CreateJob) -> bool:
+        """Whether a run is still what it was taken for: without a Job for this attempt, and not at its end.
+
+        Asked once of each run that this process has not made while it leads. The watches of a standby may be silent
+        for a minute, and what has run and gone in that time would run again.
+        """
+        known = self._store.run(action.run_uid)
+        if known is None or action.run_uid in self._sure:
+            return True
+        try:
+            raw = await self._client.get(JOB_RUNS, key.namespace, known.name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._store.drop(known.uid)
+            return False
+        self._take_in_run(raw)
+        run = self._store.run(action.run_uid)
+        if run is None or raw["metadata"]["uid"] != run.uid:
+            self._store.drop(known.uid)
+            return False
+        return run.spec == known.spec and not run.finished and len(run.status.steps) < action.attempt
 
     # Who was not found is forgotten by the UID that was known before the question: what a watch has told while the
     # answer was on its way is newer than the answer.
@@ -219,7 +273,7 @@ class Executor:
             if not self._same_run(raw, action.body):
                 self._note_taken(key, self._store.notes(key).taken_runs, action.name)
                 self._tell_taken(key, "JobRun", action.name)
-        self._store.put_run(raw)
+        self._take_in_run(raw)
 
     async def _adopt_run(self, key: Key, action: plans.AdoptRun) -> None:
         try:
@@ -255,6 +309,8 @@ class Executor:
         return replace(action, body={}, sealed=orjson.dumps(self._as_sent(action)))
 
     async def _create_job(self, key: Key, action: plans.CreateJob) -> None:
+        if not await self._may_have_job(key, action):
+            return
         notes = self._store.notes(key)
         try:
             raw = await self._client.create(JOBS, key.namespace, action.sealed or self._as_sent(action))
@@ -284,7 +340,7 @@ class Executor:
             before = None  # something else has kept the run from being tried: it begins anew
         attempts = before.attempts + 1 if before is not None else 1
         pause = min(RETRY_REFUSED * 2 ** (attempts - 1), LONGEST_REFUSED)
-        since = before.since if before is not None else now
+        since = min(before.since or now, now) if before is not None else now
         return Refusal(error.message, False, (now + pause).replace(microsecond=0), attempts, since)
 
     async def _look_up_definition(self, key: Key) -> None:

@@ -39,12 +39,23 @@ class Leadership:
         self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
         self._handing_back: asyncio.Task[None] | None = None  # of the thread's loop
+        self._term = 0  # of the work under way
+        self._closed = False
 
     def check(self) -> None:
         """Raise WritesRefused unless this process leads at this moment."""
         if self._elector is None:
             raise WritesRefused("the lease was not asked for yet")
+        if self._closed:
+            raise WritesRefused("the process is stopping")
         self._elector.check()
+        if self._term != self._elector.term:
+            # The lease was lost and taken again: what the work of before still does was decided before that.
+            raise WritesRefused("the work of an earlier term")
+
+    def close(self) -> None:
+        """Close the gate for good; the lease is kept until `release`."""
+        self._closed = True
 
     async def run(self) -> None:
         """Compete until `release`; raises what `lead` raises."""
@@ -117,9 +128,12 @@ class Leadership:
 
     async def _started(self) -> None:
         assert self._main_loop is not None
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._take_turn(), self._main_loop))
+        assert self._elector is not None
+        turn = self._take_turn(self._elector.term)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(turn, self._main_loop))
 
-    async def _take_turn(self) -> None:
+    async def _take_turn(self, term: int) -> None:
         # The work of the turn before may still be ending: two of them must never run side by side.
         async with self._turn:
+            self._term = term
             await self._lead()

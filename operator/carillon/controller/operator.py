@@ -46,6 +46,11 @@ from carillon.kube.tasks import Tasks
 
 CONTACT_LOST_SECONDS = 90.0
 DISCOVERY_PAUSE_SECONDS = 2.0
+LAST_WRITES_SECONDS = 0.3
+LONGEST_BEGINNING_SECONDS = 120.0
+"""Who leads and cannot learn in this time what there is makes room for somebody who may."""
+UNFIT_SECONDS = 30.0
+"""And does not compete for so long."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +87,7 @@ class Operator:
             changed=lambda key: self._worker.changed(key),
             clock=utc_now,
         )
-        executor = Executor(
+        self._executor = executor = Executor(
             client=client,
             store=self._store,
             recorder=self._recorder,
@@ -110,8 +115,11 @@ class Operator:
             tasks=settings.workers,
         )
         self._leadership = Leadership(
-            settings, lead=self._lead, alive=lambda: self._worker.alive, observer=metrics.request
+            settings, lead=self._lead, alive=lambda: self._not_alive() is None, observer=metrics.request
         )
+        self._begun_at: float | None = None
+        """Since when this process leads without knowing what there is."""
+        self._unfit_until = float("-inf")
         client.gate = self._leadership
         namespaces: tuple[str | None, ...] = settings.watch_namespaces or (None,)
         self._comparison = Comparison(
@@ -184,7 +192,7 @@ class Operator:
             Exception: a part that the operator cannot work without has failed; the process should end.
         """
         loop = asyncio.get_running_loop()
-        probes = Probes(metrics=self._metrics, alive=self._alive, ready=self._ready, refresh=self._refresh)
+        probes = Probes(metrics=self._metrics, alive=self._not_alive, ready=self._ready, refresh=self._refresh)
         if self._settings.probe_port:
             try:
                 await probes.start(self._settings.probe_address, self._settings.probe_port)
@@ -208,6 +216,9 @@ class Operator:
             await self._stop.wait()
         finally:
             log.info("stopping")
+            # What is on its way is waited for, so that it does not arrive in the next leader's time.
+            self._leadership.close()
+            await self._client.until_written(LAST_WRITES_SECONDS)
             await self._leadership.release()
             for task in tasks:
                 task.cancel()
@@ -314,19 +325,25 @@ class Operator:
 
     async def _lead(self) -> None:
         # The watermark that the last leader wrote must be known before the first decision about a definition.
+        self._begun_at = time.monotonic()
         self._comparison.distrust()
-        await self._comparison.find_pods()
-        self._metrics.leading.set(1)
+        self._executor.begin()
         try:
+            await self._comparison.find_pods()
+            self._metrics.leading.set(1)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._worker.run(until_sure=self._comparison.restore_trust))
                 await self._comparison.trusted.wait()
+                self._begun_at = None
                 group.create_task(self._events.run())
                 if self._archivist is not None:
                     group.create_task(self._archivist.run())
                 if self._settings.system_jobs_file is not None:
                     group.create_task(self._apply_system_jobs(self._settings.system_jobs_file))
         finally:
+            if self._not_alive() is not None:
+                self._unfit_until = time.monotonic() + UNFIT_SECONDS
+            self._begun_at = None
             self._metrics.leading.set(0)
 
     async def _apply_system_jobs(self, path: Path) -> None:
@@ -374,7 +391,11 @@ class Operator:
                 message="finished runs are dropped that the archive never got: it is away, and too much waits for it",
             )
 
-    def _alive(self) -> str | None:
+    def _not_alive(self) -> str | None:
+        """Why this process is of no use as the leader; None when it is."""
+        began, now = self._begun_at, time.monotonic()
+        if now < self._unfit_until or (began is not None and now - began > LONGEST_BEGINNING_SECONDS):
+            return f"it could not learn in {LONGEST_BEGINNING_SECONDS:.0f} s what there is, when it led"
         return None if self._worker.alive else "the worker does not work"
 
     def _ready(self) -> str | None:

@@ -36,6 +36,8 @@ LONGEST_RECORDS_WAIT = timedelta(seconds=5)
 comes before the last one is fired, there is always something; and what is not recorded is never pruned."""
 LONGEST_PARKING_SECONDS = 60.0
 """A defect of ours; it will not mend itself."""
+JITTER = 1.25
+LONGEST_PAUSE = timedelta(seconds=LONGEST_PARKING_SECONDS * JITTER)
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,10 @@ class _PutOff:
     failures: int
     until: datetime
     edition: int
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is still to be left alone; a moment too far away is of a clock that has been set back since."""
+        return now < self.until <= now + LONGEST_PAUSE
 
 
 class Reconciler:
@@ -74,13 +80,13 @@ class Reconciler:
         self._put_offs: dict[WorkKey, _PutOff] = {}
         self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
-        self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob]] = {}
+        self._unanswered: dict[Key, list[plans.CreateRun | plans.CreateJob | plans.WithdrawRun]] = {}
         self._records_wait_since: dict[Key, datetime] = {}
 
     async def reconcile(self, key: WorkKey) -> None:
         """Settle one key; what fails is tried again later, and holds up nobody else."""
         put_off = self._put_offs.get(key)
-        if put_off is not None and self._clock() < put_off.until and put_off.edition == self._store.edition(key):
+        if put_off is not None and put_off.holds(self._clock()) and put_off.edition == self._store.edition(key):
             # Its events do not shorten the pause; what people change does.
             self._agenda.bring_forward(key, put_off.until)
             return
@@ -92,7 +98,8 @@ class Reconciler:
             self._agenda.bring_forward(key, self._clock() + timedelta(seconds=1))
             self._release(key)
         except (ApiError, Unreachable) as error:
-            self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS)
+            least = error.retry_after_seconds if isinstance(error, ApiError) else None
+            self._put_off(key, str(error), LONGEST_OUTAGE_SECONDS, least_seconds=least or 0.0)
         except Exception as error:
             # One object never stops the others: park it, say so, and try again later.
             log.exception("parked", key=str(key))
@@ -252,7 +259,7 @@ class Reconciler:
         try:
             await self._executor.execute(key, action)
         except (Unreachable, asyncio.CancelledError):
-            if isinstance(action, plans.CreateRun | plans.CreateJob):
+            if isinstance(action, plans.CreateRun | plans.CreateJob | plans.WithdrawRun):
                 self._unanswered.setdefault(key, []).append(action)
             raise
         except ApiError as error:
@@ -284,13 +291,19 @@ class Reconciler:
         if refused and checked is not None and self._clock() - checked >= TEMPLATE_RECHECK:
             notes.template_check = None
 
-    def _put_off(self, key: WorkKey, why: str, longest_seconds: float, *, aside: bool = False) -> None:
+    def _put_off(
+        self, key: WorkKey, why: str, longest_seconds: float, *, least_seconds: float = 0.0, aside: bool = False
+    ) -> None:
         self._release(key)
         if aside and isinstance(key, Key):
             self._store.set_aside(key, True)
         before = self._put_offs.get(key)
         failures = before.failures + 1 if before is not None else 1
-        seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16)) * random.uniform(0.75, 1.25)
+        seconds = min(longest_seconds, SHORTEST_PAUSE_SECONDS * 2 ** min(failures - 1, 16))
+        seconds *= random.uniform(2 - JITTER, JITTER)
+        # A server that says when to come again is obeyed, and by thousands not at the same moment.
+        least_seconds = min(least_seconds, LONGEST_PARKING_SECONDS) * random.uniform(1.0, JITTER)
+        seconds = max(seconds, least_seconds)
         until = self._clock() + timedelta(seconds=seconds)
         self._put_offs[key] = _PutOff(failures, until, self._store.edition(key))
         log.warning("put off", key=str(key), seconds=round(seconds, 1), failures=failures, why=why)

@@ -6,7 +6,7 @@ The standby runs the same watches into the same store and decides nothing: its q
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,6 +19,11 @@ from carillon.engine.model import WorkKey
 LONGEST_SLEEP_SECONDS = 0.5
 """The clock may be stepped while we sleep, so no sleep is longer."""
 PULSE_LOST_SECONDS = 20.0
+STUCK_SECONDS = 300.0
+"""Every request is given up after a while, so that not all tasks are at it for so long."""
+CLOCK_SET_BACK = timedelta(seconds=2)
+
+_IDLE = float("inf")
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +50,8 @@ class Worker:
         self._working = False
         self._failed = False
         self._pulse = time.monotonic()
+        self._began = [_IDLE] * tasks
+        """Since when each task is at its key."""
         self._turn = asyncio.Lock()
 
     def changed(self, key: WorkKey) -> None:
@@ -55,7 +62,10 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether the tasks do their work: a leader that does not must lose its lease."""
-        return not self._failed and (not self._working or time.monotonic() - self._pulse < PULSE_LOST_SECONDS)
+        if self._failed or not self._working:
+            return not self._failed
+        now = time.monotonic()
+        return now - self._pulse < PULSE_LOST_SECONDS and now - max(self._began) < STUCK_SECONDS
 
     async def run(self, *, until_sure: Callable[[], Awaitable[object]]) -> None:
         """Work until cancelled: on what is due at once, and once `until_sure` returns, on everything that is known."""
@@ -69,8 +79,8 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow_agenda())
                 group.create_task(self._look_at_all(until_sure))
-                for _ in range(self._tasks):
-                    group.create_task(self._work())
+                for number in range(self._tasks):
+                    group.create_task(self._work(number))
         except BaseExceptionGroup:
             self._failed = True
             log.exception("the worker failed")
@@ -87,7 +97,7 @@ class Worker:
         for _, key in sorted((self._store.next_due(key), key) for key in self._store.known()):
             self._queue.add(key)
 
-    async def _work(self) -> None:
+    async def _work(self, number: int) -> None:
         while True:
             async with self._turn:
                 # Many decisions in a row wait for nobody's answer: between two of them the rest of the event loop gets
@@ -95,15 +105,24 @@ class Worker:
                 await asyncio.sleep(0)
                 self._add_due(self._clock())
                 key = await self._queue.get()
+            self._began[number] = time.monotonic()
             try:
                 await self._reconciler.reconcile(key)
             finally:
+                self._began[number] = _IDLE
                 self._queue.done(key)
 
     async def _follow_agenda(self) -> None:
+        latest = self._clock()
         while True:
             self._pulse = time.monotonic()
             now = self._clock()
+            if now < latest - CLOCK_SET_BACK:
+                log.warning("the clock was set back", seconds=round((latest - now).total_seconds(), 1))
+                # Moments that were noted by the clock of before may be days away.
+                for key in self._store.known():
+                    self._queue.add(key)
+            latest = now
             self._add_due(now)
             for key in self._agenda.crowds.ripe(now):
                 self._queue.add(key, Urgency.AHEAD)

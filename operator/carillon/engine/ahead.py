@@ -6,11 +6,12 @@ it. If the definition names its due time no more it is deleted, and written anew
 the due time on it is decided like a run that was made at that moment (docs/decisions/0016).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from carillon.api.jobrun import Phase, TriggerType
-from carillon.api.scheduledjob import TriggerStatus
+from carillon.api.scheduledjob import Execution, TriggerStatus
+from carillon.engine.autostart import is_auto_start
 from carillon.engine.history import RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
 from carillon.engine.skips import tells_of
@@ -86,31 +87,67 @@ def withdrawn(definition: Definition, runs: Iterable[Run], *, fires: bool, now: 
     return [run for run in found if run.spec.scheduled_time and not _naming(definition, marks, run.spec.scheduled_time)]
 
 
-def outdone(definition: Definition, runs: Iterable[Run], now: datetime) -> list[Run]:
-    """The runs of which nothing has become and whose due time stands in the skips already: the record stands.
+def outdone(
+    definition: Definition, runs: Iterable[Run], now: datetime, *, others: Sequence[Run], begun: Collection[str]
+) -> list[Run]:
+    """The runs of which nothing has become and whose due time is accounted for without them: that stands.
 
-    The create of a leader that was stopped, or cut off, may reach the API server after the next one's work.
+    The create of a leader that was stopped, or cut off, may reach the API server after the next one's work, and so may
+    one whose answer was given up: when another run has taken its place, under another name, or has even been and gone.
 
     Args:
         definition: the definition.
         runs: its runs that have no Job.
         now: the time of the decision.
+        others: all runs of the definition, these among them.
+        begun: UIDs of those that have a Job.
     """
-    lines = definition.status.skips
-    if not lines:
-        return []
+    of_time: dict[datetime | None, list[Run]] = {}
+    for run in others:
+        if _is_ours(definition, run):
+            of_time.setdefault(run.spec.scheduled_time, []).append(run)
     planned = {trigger.name: trigger for trigger, _ in anchored(definition, watermarks(definition, now))}
     found = []
     for run in runs:
-        due, trigger = run.spec.scheduled_time, planned.get(run.spec.trigger.name)
-        if not (due and trigger and run.owner_uid == definition.uid and run.spec.trigger.type is TriggerType.PERIODIC):
+        if not _is_ours(definition, run) or _has_begun(run, begun):
             continue
-        # A process that only saw it go takes it for one that somebody has deleted.
-        fresh = not run.status.phase or (run.status.phase, run.status.reason) == (Phase.SKIPPED, RUN_DELETED)
-        begun = not fresh or run.job_made or run.native_job is not None or run.spec.stop
-        if not begun and any(tells_of(line, trigger, due) for line in lines):
+        due, trigger = run.spec.scheduled_time, planned.get(run.spec.trigger.name)
+        skipped = due and trigger and any(tells_of(line, trigger, due) for line in definition.status.skips)
+        twins = [other for other in of_time.get(due, ()) if other.uid != run.uid]
+        second = any(_has_begun(twin, begun) or _came_first(twin, run) for twin in twins)
+        if skipped or second or any(_tells_of_a_twin(line, run) for line in definition.status.history):
             found.append(run)
     return found
+
+
+def _is_ours(definition: Definition, run: Run) -> bool:
+    """Whether the run is one of those that there is one of: for a due time, or of autoStart."""
+    if is_auto_start(definition, run):
+        return True
+    return bool(
+        run.spec.scheduled_time
+        and run.spec.trigger.type is TriggerType.PERIODIC
+        and run.owner_uid == definition.uid
+        and run.native_job is None
+    )
+
+
+def _has_begun(run: Run, begun: Collection[str]) -> bool:
+    # A process that only saw it go takes it for one that somebody has deleted.
+    fresh = not run.status.phase or (run.status.phase, run.status.reason) == (Phase.SKIPPED, RUN_DELETED)
+    return not fresh or run.job_made or run.uid in begun or run.spec.stop
+
+
+def _came_first(one: Run, other: Run) -> bool:
+    return (one.created, one.uid) < (other.created, other.uid)
+
+
+def _tells_of_a_twin(line: Execution, run: Run) -> bool:
+    """Whether a line of history is of another run for the same."""
+    if not line.uid or line.uid == run.uid or line.trigger == TriggerType.BACKFILL:
+        return False
+    due = run.spec.scheduled_time
+    return line.scheduled_time == due if due is not None else line.run == run.name
 
 
 def _settled(definition: Definition, now: datetime) -> bool:

@@ -59,7 +59,7 @@ def attempt_again(
     give_up = pending_timeout is not None and refused is not None and gives_up(refused, pending_timeout, now)
     if refused is not None and (refused.permanent or give_up):
         return Attempt(_failed(run.status, JOB_REFUSED, refused.message, now))
-    if refused is not None and now < refused.retry_at:
+    if refused is not None and refused.holds(now):
         update = {"reason": JOB_REFUSED, "message": beginning(refused.message, MESSAGE_BYTES)}
         return Attempt(run.status.model_copy(update=update), wake_at=refused.retry_at)
     periodic = run.spec.trigger.type is TriggerType.PERIODIC

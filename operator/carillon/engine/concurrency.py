@@ -145,6 +145,22 @@ def is_of(run: Run | None, job: Job) -> bool:
     return job.uid in recorded or (not run.finished and job.name in _next_names(run))
 
 
+def late_jobs(runs: Sequence[Run], jobs: Sequence[Job]) -> list[Job]:
+    """Jobs that came only when their run had ended without them: their create was given up, and took effect later.
+
+    The record stands, which says that the run did not start, or not again.
+    """
+    ended = {run.uid: run for run in runs if run.finished and not run.deleting and run.native_job is None}
+    found = []
+    for job in jobs:
+        run = ended.get(job.run_uid)
+        if run is None or job.finished or job.deleting or job.name not in _next_names(run):
+            continue
+        if job.uid not in {step.job_uid for step in run.status.steps}:
+            found.append(job)
+    return found
+
+
 def _next_names(run: Run) -> tuple[str, ...]:
     """The names that the Job of a run's next attempt may have."""
     periodic = run.spec.trigger.type is TriggerType.PERIODIC

@@ -16,7 +16,7 @@ from carillon.api.scheduledjob import Concurrency, History
 from carillon.engine import ahead, build, eventruns, groups, names, native, nativeruns
 from carillon.engine.announce import announce_run, announce_skips, announce_state
 from carillon.engine.autostart import AUTO_START, is_auto_start
-from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, overtaken_runs
+from carillon.engine.concurrency import Slots, holders, in_order, jobs_of, late_jobs, overtaken_runs
 from carillon.engine.disabling import disabled_until, resumed_at
 from carillon.engine.due import MISSED_AFTER, Due, Resolution, nothing, pass_over, resolve, with_skips
 from carillon.engine.history import Current, dated, unrecorded
@@ -26,6 +26,7 @@ from carillon.engine.plan import (
     AdoptRun,
     CheckTemplate,
     CreateRun,
+    DeleteJob,
     DeleteRun,
     InspectPods,
     LookUp,
@@ -130,7 +131,7 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     observations = snapshot.observations
     runs = nativeruns.believed(definition, [run for run in snapshot.runs if run.owner_uid in ("", definition.uid)])
     deleted = [run for run in observations.deleted_runs if run.owner_uid == definition.uid]
-    outdone = {run.uid for run in ahead.outdone(definition, deleted, now)}
+    outdone = {run.uid for run in ahead.outdone(definition, deleted, now, others=[*runs, *deleted], begun=())}
     deleted = [run for run in deleted if run.uid not in outdone]
     known_jobs = nativeruns.jobs_believed(definition, snapshot, [*runs, *deleted])
     records = nativeruns.record(definition, known_jobs, runs, observations)
@@ -154,12 +155,13 @@ def _with_definition(snapshot: Snapshot, definition: Definition, draft: _Draft, 
     draft.statuses = {run.uid: run.status for run in runs}
     jobless = [run for run in runs if run.uid not in jobs and not run.deleting]
     withdrawn = ahead.withdrawn(definition, jobless, fires=not backend.keeps_time, now=now)
-    withdrawn += ahead.outdone(definition, jobless, now)
+    withdrawn += ahead.outdone(definition, jobless, now, others=runs, begun=jobs)
     draft.prunes += [WithdrawRun(run.name, run.uid, run.resource_version) for run in withdrawn]
     gone = {run.uid for run in withdrawn}
     runs = [run for run in runs if run.uid not in gone]
     replaced = _start_waiting(definition, runs, jobs, slots, observations, draft, now)
     _advance_active(definition, runs, jobs, replaced, observations, draft, now)
+    draft.job_changes += [DeleteJob(job.name, job.uid) for job in late_jobs(runs, all_jobs)]
     auto_start_run, stalled = _auto_start(definition, runs, observations, draft, now)
     if nameless := nativeruns.nameless(definition, known_jobs, runs, observations):
         stalled = f"no JobRun can be made for {', '.join(nameless[:3])}: others have every name that it may have"

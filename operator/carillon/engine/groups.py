@@ -40,7 +40,7 @@ def line(member: Member, now: datetime) -> list[Waiting]:
         return []
     runs, jobs = member.runs, member.jobs
     refused = (observations.refusals.get(run.uid) for run in runs if not run.finished)
-    if any(found is not None and (found.permanent or now < found.retry_at) for found in refused):
+    if any(found is not None and (found.permanent or found.holds(now)) for found in refused):
         return []  # its Jobs are refused: none of its runs overtakes the one whose turn it is
     made = jobs_of(runs, jobs).keys() | member.reserved.keys()
     holding = holders(runs, jobs, observations).keys() | member.reserved.keys()

@@ -5,7 +5,7 @@ Nothing here talks to a cluster. `carillon.engine.read` makes these from Kuberne
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -299,6 +299,10 @@ class PodReport:
     """Why no container has ever run; None where one has."""
 
 
+LONGEST_REFUSED = timedelta(seconds=60)
+"""The longest pause before the API server is asked again for what it has refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The API server refused to make a Job."""
@@ -310,6 +314,13 @@ class Refusal:
     attempts: int = 1
     since: datetime | None = None
     """When it was refused for the first time; the run may have waited for its turn until then."""
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is too early to ask again.
+
+        One that was to be asked for later than any pause lasts is of a clock that has been set back since.
+        """
+        return now < self.retry_at <= now + LONGEST_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _kept(
             refusal=(NAME_TAKEN, message),
             wake_at=now + LOOK_AGAIN,
         )
-    if refused is not None and now < refused.retry_at:
+    if refused is not None and refused.holds(now):
         message = f"the API server refuses the CronJob: {refused.message}"
         return Native(
             keeps_time=True,

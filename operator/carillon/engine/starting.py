@@ -70,7 +70,7 @@ def start(definition: Definition, run: Run, slots: Slots, observations: Observat
         )
     if refused is not None and refused.permanent:
         return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
-    if slots.refused is None and refused is not None and now < refused.retry_at:
+    if slots.refused is None and refused is not None and refused.holds(now):
         slots.refused = refused
     if refused is not None and gives_up(refused, definition.spec.pending_timeout, now):
         return Start(status=_ended(run, Phase.FAILED, JOB_REFUSED, refused.message, now))
@@ -164,12 +164,12 @@ def has_place(run: Run) -> bool:
 
 def gives_up(refused: Refusal, timeout: timedelta, now: datetime) -> bool:
     """Whether a Job has been refused for too long: judged on an answer that is new, and never on an old one."""
-    return now < refused.retry_at and now - (refused.since or now) >= timeout
+    return refused.holds(now) and now - (refused.since or now) >= timeout
 
 
 def _again_at(refused: Refusal | None, now: datetime) -> datetime | None:
     """When a run counts among those that could start again."""
-    return refused.retry_at if refused is not None and now < refused.retry_at else None
+    return refused.retry_at if refused is not None and refused.holds(now) else None
 
 
 def refusal(definition: Definition, run: Run, now: datetime) -> tuple[str, str] | None:

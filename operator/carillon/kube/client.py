@@ -64,6 +64,10 @@ class Client:
         )
         return cls(exchange)
 
+    async def until_written(self, seconds: float) -> None:
+        """Wait until no write that passed the gate is under way, or for so long."""
+        await self._exchange.until_written(seconds)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._exchange.transport.close()

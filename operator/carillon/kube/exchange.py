@@ -25,6 +25,8 @@ Query = dict[str, str]
 JSON = "application/json"
 THROTTLED_RETRIES = 5
 LONGEST_RETRY_AFTER_SECONDS = 30.0
+LONGEST_WAIT_OF_A_WRITE_SECONDS = 2.0
+"""So long a write may be put off by 429s in all: what it was decided from may not hold any more."""
 _JSON_HEADERS = {"Accept": JSON, "Content-Type": JSON}
 
 
@@ -45,6 +47,7 @@ class Exchange:
         self.request_timeout_seconds = request_timeout_seconds
         self._observer = observer
         self._in_flight = asyncio.Semaphore(max_in_flight)
+        self._writes = 0
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_seconds)
 
     async def fetch(
@@ -61,10 +64,11 @@ class Exchange:
     ) -> bytes:
         """Send a request and return the body of its answer. Raises ApiError, Unreachable or WritesRefused.
 
-        A 429 is obeyed up to five times, by a write too, for the server did not look at the request; all other
-        failures are the caller's. The place in the pool is kept meanwhile, so that a throttled pool slows down as a
-        whole. A request is given up `request_timeout_seconds` after it left the queue. With `lease_seconds` it is one
-        of the Lease's own: it passes by the gate and the pool, is given up after that long, and is not tried again.
+        A 429 is obeyed up to five times, by a write too, for the server did not look at the request; a write that the
+        gate lets pass is not kept for longer than two seconds, but decided anew. All other failures are the caller's.
+        The place in the pool is kept meanwhile, so that a throttled pool slows down as a whole. A request is given up
+        `request_timeout_seconds` after it left the queue. With `lease_seconds` it is one of the Lease's own: it passes
+        by the gate and the pool, is given up after that long, and is not tried again.
         """
         target = f"{path}?{urlencode(query)}" if query else path
         headers = headers or _JSON_HEADERS
@@ -76,9 +80,21 @@ class Exchange:
         if gate is not None:
             gate.check()
         async with self._in_flight:
-            return await self._attempts(
-                verb, what, method, target, headers, data, self._timeout, gate, THROTTLED_RETRIES
-            )
+            if gate is not None:
+                self._writes += 1
+            try:
+                return await self._attempts(
+                    verb, what, method, target, headers, data, self._timeout, gate, THROTTLED_RETRIES
+                )
+            finally:
+                if gate is not None:
+                    self._writes -= 1
+
+    async def until_written(self, seconds: float) -> None:
+        """Wait until no write that passed the gate is under way, or for so long."""
+        until = time.monotonic() + seconds
+        while self._writes and time.monotonic() < until:  # noqa: ASYNC110  (a few of them, at the end of a process)
+            await asyncio.sleep(0.005)
 
     async def fetch_object(
         self,
@@ -145,7 +161,7 @@ class Exchange:
         retries: int,
     ) -> bytes:
         renewed = False
-        throttled = 0
+        throttled, waited = 0, 0.0
         while True:
             generation = self.transport.generation
             started = time.perf_counter()
@@ -170,8 +186,12 @@ class Exchange:
             delay = 1.0 if error.retry_after_seconds is None else error.retry_after_seconds
             if not error.throttled or throttled == retries or delay > LONGEST_RETRY_AFTER_SECONDS:
                 raise error
+            delay *= random.uniform(1.0, 1.5)
+            waited += delay
+            if gate is not None and waited > LONGEST_WAIT_OF_A_WRITE_SECONDS:
+                raise error
             throttled += 1
-            await asyncio.sleep(delay * random.uniform(1.0, 1.5))
+            await asyncio.sleep(delay)
 
     async def _after_network_error(self, problem: BaseException, generation: int) -> None:
         # A certificate that is not trusted (any more): the CA file may have been rotated since it was read.

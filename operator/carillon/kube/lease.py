@@ -90,6 +90,8 @@ class Elector:
         self._retry_period_seconds = retry_period_seconds
         self._worker_alive = worker_alive
         self._monotonic = monotonic
+        self.term = 0
+        """How many times this process has taken the lease."""
         self._deadline = -math.inf  # the gate is open while the clock is before it
         self._released = asyncio.Event()
         self._talking = asyncio.Lock()
@@ -184,6 +186,7 @@ class Elector:
                     self._fails("lease.unreachable", problem)
                 return False  # if it was taken after all, the next look finds our own name in it
             self._works()
+            self.term += 1
             self._extend(sent, extra_seconds)
             return self.leading
 

@@ -267,7 +267,7 @@ class Process:
         self.crowds = self.agenda.crowds = Crowd(crowd)
         self.queue = WorkQueue()
         self.store = Store(changed=self._changed, unreadable=_refuse, clock=lambda: cluster.now)
-        executor = Executor(
+        self._executor = executor = Executor(
             client=cast(Client, MemoryClient(cluster, writes, lambda: self.leads)),
             store=self.store,
             recorder=cast(Recorder, self),
@@ -287,6 +287,7 @@ class Process:
             clock=lambda: cluster.now + timedelta(microseconds=next(reads)),
             make_sure=known_for_sure,
         )
+        self._latest = cluster.now
         watching = LateWatches if lagging else Watches
         self.watches = watching(cluster, self._take, self._listed)
         self.watches.begin(behind)
@@ -299,6 +300,7 @@ class Process:
     def lead(self) -> None:
         """Begin to lead: everything that is known is looked at once."""
         self.leads = True
+        self._executor.begin()
         self._look_at_pods()
         for key in self.store.known():
             self.queue.add(key)
@@ -339,7 +341,11 @@ class Process:
             self.store.drop_absent(resource, None, found, version)
 
     def wake(self) -> None:
-        """Let the agenda's moments that have come become keys."""
+        """Let the agenda's moments that have come become keys; all keys where the clock was set back."""
+        if self._cluster.now < self._latest:
+            for known in self.store.known():
+                self.queue.add(known)
+        self._latest = self._cluster.now
         for key in self.agenda.due(self._cluster.now):
             self.queue.add(key, Urgency.DUE)
         for key in self.agenda.crowds.ripe(self._cluster.now):
