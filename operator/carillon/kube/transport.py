@@ -26,7 +26,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from multidict import CIMultiDict
 from yarl import URL
 
-from carillon.kube.errors import NotConfigured
+from carillon.kube.errors import NotConfigured, WritesRefused
 from carillon.kube.kubeconfig import Unreadable, check
 
 log = structlog.get_logger(__name__)
@@ -67,11 +67,28 @@ _gate: ContextVar[Gate | None] = ContextVar("carillon_gate", default=None)
 
 
 class _Request(aiohttp.ClientRequest):
+    """Asks the gate in the very step of the event loop in which the bytes leave.
+
+    The library writes a body in a task of its own, with the headers: one step of the loop later, or many milliseconds
+    in a burst, in which the process may be stopped and its lease be lost.
+    """
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         gate = _gate.get()
-        if gate is not None:
+        if gate is not None and not self.body:
             gate.check()
         return await super().send(conn)
+
+    async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
+        gate = _gate.get()
+        if gate is not None:
+            try:
+                gate.check()
+            except WritesRefused as refused:
+                # Whoever waits for the answer has this one; the connection, on which nothing was sent, is closed.
+                conn.protocol.set_exception(refused)
+                return
+        await super().write_bytes(writer, conn, content_length)
 
 
 class Transport:

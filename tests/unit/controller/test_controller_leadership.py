@@ -136,6 +136,35 @@ async def test_two_turns_never_run_side_by_side(world: World) -> None:
     assert world.said == [MAIN, "ended", MAIN]
 
 
+async def test_what_the_work_of_an_earlier_term_still_writes_is_refused(world: World) -> None:
+    """The lease may be taken again before the work has heard that it was lost."""
+    refused: list[bool] = []
+    lead = world.lead
+
+    async def lead_on() -> None:
+        try:
+            await lead()
+        finally:
+            await asyncio.sleep(1.5)  # the lease is ours again
+            assert world.leadership._elector is not None
+            refused.append(world.leadership._elector.leading and not world.leading)
+
+    world.leadership._lead = lead_on
+    await world.compete()
+    assert world.leading
+    world.client.rob = True
+    await world.until_begun()
+    assert refused == [True]
+    assert world.leading, "the next term's own writes are let through"
+
+
+async def test_a_process_that_stops_writes_no_more_and_keeps_the_lease_until_it_hands_it_back(world: World) -> None:
+    await world.compete()
+    world.leadership.close()
+    assert not world.leading
+    assert world.client.store.spec["holderIdentity"].startswith("pod-a_")
+
+
 async def test_the_lease_is_handed_back_when_asked(world: World) -> None:
     await world.compete()
     assert world.client.store.spec["holderIdentity"].startswith("pod-a_")

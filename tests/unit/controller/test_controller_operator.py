@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from carillon.controller import comparison
 from carillon.controller import operator as module
 from carillon.controller.comparison import MOST_ASKED_FOR
 from carillon.controller.metrics import Metrics
-from carillon.controller.operator import Operator
+from carillon.controller.operator import LONGEST_BEGINNING_SECONDS, UNFIT_SECONDS, Operator
 from carillon.controller.settings import Settings
 from carillon.engine.model import Key
 from carillon.kube.client import Client
@@ -194,6 +195,26 @@ class TestTakingOver:
         await make_sure(Key(KEY.namespace, "another"))
         assert world.client.asked_for == [KEY.name, "gone"], "after the comparison the watches tell"
         await end(task)
+
+    async def test_who_cannot_learn_what_there_is_makes_room_for_another(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As one that may not list pods: it would keep the lease, and fire nothing."""
+        clock = 1000.0
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock))
+        world.client.problems = [ApiError(403, "Forbidden", "pods is forbidden")] * 10_000
+        alive = world.operator._leadership._alive
+        task = world.lead(monkeypatch, lambda: None)
+        await asyncio.sleep(0.05)
+        clock += LONGEST_BEGINNING_SECONDS
+        assert alive()
+        clock += 1
+        assert not alive()
+        await end(task)
+        clock += UNFIT_SECONDS - 1
+        assert not alive(), "else it would take the lease again at once"
+        clock += 2
+        assert alive()
 
     async def test_what_could_not_be_asked_for_is_asked_for_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch

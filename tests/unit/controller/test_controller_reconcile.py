@@ -216,6 +216,26 @@ class TestPutOff:
         assert pauses[0] < pauses[2] < pauses[4]
         assert max(pauses) <= LONGEST_OUTAGE_SECONDS * 1.25
 
+    async def test_a_server_that_says_when_is_obeyed(self, world: World) -> None:
+        world.add(GOOD)
+        world.executor.fail = lambda _key, _action: ApiError(429, "TooManyRequests", "busy", (), 20.0)
+        pauses = set()
+        for _ in range(5):
+            await world.reconcile(GOOD)
+            pauses.add(world.pause().total_seconds())
+            world.wait()
+        assert min(pauses) >= 20
+        assert max(pauses) <= 25
+        assert len(pauses) == 5, "thousands do not come back at the same moment"
+
+    async def test_a_clock_that_was_set_back_does_not_make_it_longer(self, world: World) -> None:
+        world.add(GOOD)
+        world.executor.fail = lambda _key, _action: BROKEN
+        await world.reconcile(GOOD)
+        world.executor.fail = lambda _key, _action: None
+        world.now -= timedelta(hours=1)
+        assert await world.reconcile(GOOD) == ["CheckTemplate", "WriteDefinitionStatus"]
+
     async def test_its_events_do_not_shorten_the_pause(self, world: World) -> None:
         world.add(GOOD)
         world.executor.fail = lambda _key, _action: BROKEN

@@ -13,7 +13,7 @@ import pytest
 from carillon.controller.agenda import Agenda
 from carillon.controller.reconcile import Reconciler
 from carillon.controller.store import Store
-from carillon.controller.worker import PULSE_LOST_SECONDS, Worker
+from carillon.controller.worker import PULSE_LOST_SECONDS, STUCK_SECONDS, Worker
 from carillon.controller.workqueue import WorkQueue
 from carillon.engine.model import Key
 from tests.unit.controller.test_controller_store import raw_run
@@ -239,3 +239,36 @@ async def test_a_leader_without_a_pulse_is_not_alive(world: World, monkeypatch: 
         assert world.worker.alive, "it had"
     clock += 1000
     assert world.worker.alive, "a standby has nothing to do"
+
+
+async def test_a_leader_whose_tasks_all_hang_is_not_alive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr("carillon.controller.worker.time", SimpleNamespace(monotonic=lambda: clock))
+    monkeypatch.setattr("carillon.controller.worker.PULSE_LOST_SECONDS", float("inf"))
+    world.reconciler.free.clear()
+    world.add(ONE)
+    async with world.leading():
+        await world.until_looked_at(ONE)
+        clock += STUCK_SECONDS + 1
+        assert world.worker.alive, "the other task may work"
+        world.add(OTHER)
+        await world.until_looked_at(ONE, OTHER)
+        assert world.worker.alive, "it has just begun"
+        clock += STUCK_SECONDS + 1
+        assert not world.worker.alive
+        world.reconciler.free.set()
+        await asyncio.sleep(0.01)
+        assert world.worker.alive
+
+
+async def test_a_clock_that_is_set_back_has_everything_looked_at(world: World) -> None:
+    """A moment that was noted by the clock of before may be days away."""
+    world.add(ONE)
+    async with world.leading():
+        await world.until_looked_at(ONE)
+        world.agenda.set(ONE, world.now + timedelta(days=2))
+        world.now -= timedelta(days=2)
+        await world.until_looked_at(ONE, ONE)
+        world.now -= timedelta(seconds=1)
+        await asyncio.sleep(0.6)
+        assert world.reconciler.looked_at == [ONE, ONE], "clocks are slewed by so much"

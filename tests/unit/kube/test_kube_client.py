@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carillon.kube import exchange
+from carillon.kube import exchange, transport
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, NotConfigured, Unreachable, WritesRefused
 from carillon.kube.resources import EVENTS, JOB_RUNS, JOBS, LEASES
@@ -184,6 +184,31 @@ async def test_429_without_end_is_raised_after_six_attempts(client: Client, serv
     assert len(server.seen) == 6
 
 
+async def test_a_write_that_the_gate_lets_pass_is_not_kept_for_long(client: Client, server: FaultServer) -> None:
+    """What it was decided from may not hold any more: whoever decides hears of it, and when to come again."""
+    client.gate = Gate(100)
+    server.then(*[refusal(429, "TooManyRequests", **{"Retry-After": "3"})] * 2)
+    started = time.monotonic()
+    with pytest.raises(ApiError) as caught:
+        await client.create(JOBS, "files", JOB)
+    assert time.monotonic() - started < 2
+    assert (caught.value.throttled, caught.value.retry_after_seconds) == (True, 3)
+    assert len(server.seen) == 1
+
+
+async def test_a_process_that_stops_can_wait_for_its_writes(client: Client, server: FaultServer) -> None:
+    client.gate = Gate(100)
+    server.then(refusal(429, "TooManyRequests", **{"Retry-After": "1"}), ok({"done": 1}, 201))
+    writing = asyncio.create_task(client.create(JOBS, "files", JOB))
+    await asyncio.sleep(0.1)
+    await client.until_written(0.05)
+    assert not writing.done(), "it does not wait for ever"
+    await client.until_written(10)
+    await asyncio.sleep(0)
+    assert writing.done()
+    await client.until_written(10)
+
+
 async def test_429_that_asks_for_minutes_is_left_to_the_caller(client: Client, server: FaultServer) -> None:
     server.then(refusal(429, "TooManyRequests", **{"Retry-After": "120"}))
     with pytest.raises(ApiError) as caught:
@@ -200,6 +225,29 @@ async def test_the_gate_is_asked_before_the_queue_and_again_at_the_wire(
     with pytest.raises(WritesRefused):
         await client.create(JOBS, "files", JOB)
     assert len(server.seen) == sent, "each attempt after a 429 asks again"
+
+
+async def test_nothing_leaves_when_the_gate_closes_before_the_very_bytes_do(
+    client: Client, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the process is stopped just then: the library writes the body one step of the loop later."""
+    gate = Gate(100)
+    client.gate = gate
+    send = transport._Request.send
+
+    async def send_and_lose_the_lease(self: Any, conn: Any) -> Any:
+        response = await send(self, conn)
+        gate.passes = 0
+        return response
+
+    monkeypatch.setattr(transport._Request, "send", send_and_lose_the_lease)
+    server.then(ok({"done": 1}, 201))
+    with pytest.raises(WritesRefused):
+        await client.create(JOBS, "files", JOB)
+    assert server.seen == []
+    gate.passes = 100
+    monkeypatch.undo()
+    assert await client.create(JOBS, "files", JOB) == {"done": 1}
 
 
 async def test_every_write_asks_the_gate_and_no_read_does(client: Client, server: FaultServer) -> None:
