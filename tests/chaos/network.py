@@ -29,10 +29,11 @@ async def leader_cut_off(world: World, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await asyncio.sleep(world.random.uniform(0.5, 2))
+        extra_seconds = await world.extra_lease_seconds()
         leader, cut = world.replicas.leader, time.monotonic()
         leader.proxy.weather = Weather(delay_seconds=3600)
         leader.proxy.silence_watches()
-        world.take_overs.append((await world.replicas.next_leader(cut)).at - cut)
+        await world.until_taken_over(cut, extra_seconds)
         await asyncio.sleep(1)
         leader.proxy.weather = Weather()
         leader.proxy.close_watches()

@@ -5,10 +5,7 @@ import time
 
 from carillon.kube.resources import LEASES
 from tests.chaos.replicas import LEASE, LEASE_NAMESPACE
-from tests.chaos.world import World
-
-LEASE_SECONDS = 4.0
-"""The default."""
+from tests.chaos.world import LEASE_SECONDS, World
 
 
 async def leader_killed(world: World, seconds: float) -> None:
@@ -16,9 +13,10 @@ async def leader_killed(world: World, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await asyncio.sleep(world.random.uniform(1, 4))
+        extra_seconds = await world.extra_lease_seconds()
         leader = world.replicas.leader
         died = await world.crash(leader)
-        world.take_overs.append((await world.replicas.next_leader(died)).at - died)
+        await world.until_taken_over(died, extra_seconds)
         await world.replace(leader)
 
 
@@ -27,10 +25,11 @@ async def leader_stopped(world: World, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await asyncio.sleep(world.random.uniform(0.5, 3))
+        extra_seconds = await world.extra_lease_seconds()
         leader, stopped = world.replicas.leader, time.monotonic()
         leader.operator.freeze()
         try:
-            world.take_overs.append((await world.replicas.next_leader(stopped)).at - stopped)
+            await world.until_taken_over(stopped, extra_seconds)
             await asyncio.sleep(world.random.uniform(0.5, 2))
         finally:
             leader.operator.thaw()
@@ -92,7 +91,7 @@ async def all_stopped(world: World, seconds: float) -> None:
     woken = time.monotonic()
     for replica in both:
         replica.operator.thaw()
-    world.take_overs.append((await world.replicas.next_leader(woken)).at - woken)
+    await world.until_taken_over(woken, 0)
 
 
 async def graceful_stop(world: World, seconds: float) -> None:

@@ -10,7 +10,7 @@ from carillon.kube.errors import ApiError
 from tests.chaos.accounts import Account
 from tests.chaos.fleet import Member
 from tests.chaos.proxy import strays
-from tests.chaos.world import World, world
+from tests.chaos.world import TakeOver, World, world
 
 QUIET_SECONDS = 120.0
 HEADINGS = "due", "runs", "skips", "lost", "doubled", "orphans", "strays", "latest", "take-over", "held up"
@@ -54,7 +54,7 @@ class Row:
     strays: list[str]
     latest: float
     held_up: float
-    take_overs: list[float]
+    take_overs: list[TakeOver]
     hand_overs: list[float]
     errors: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
@@ -65,11 +65,15 @@ class Row:
         """Why it is not as it should be."""
         found = [*self.account.lost, *self.account.doubled, *self.orphans, *self.strays, *self.unsettled]
         found += [f"hand-over took {each:.2f} s" for each in self.hand_overs if each > self.bounds.hand_over_seconds]
-        found += [f"take-over took {each:.2f} s" for each in self.take_overs if each > self.bounds.take_over_seconds]
+        found += [
+            f"take-over took {each.seconds:.2f} s, of a lease that was {each.extra_seconds:.0f} s longer than by default"
+            for each in self.take_overs
+            if each.seconds > self.bounds.take_over_seconds + each.extra_seconds
+        ]
         return found
 
     def __str__(self) -> str:
-        account, taken = self.account, [*self.take_overs, *self.hand_overs]
+        account, taken = self.account, [*(each.seconds for each in self.take_overs), *self.hand_overs]
         figures = [account.due, account.runs, account.skips, len(account.lost), len(account.doubled)]
         figures += [len(self.orphans), len(self.strays)]
         shown = [str(figure) for figure in figures] + [

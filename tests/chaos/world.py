@@ -15,17 +15,30 @@ from typing import Any
 from carillon.api import keys
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError
-from carillon.kube.resources import JOB_RUNS, JOBS, NAMESPACES, SCHEDULED_JOBS, Resource
+from carillon.kube.resources import JOB_RUNS, JOBS, LEASES, NAMESPACES, SCHEDULED_JOBS, Resource
 from tests.chaos.accounts import Account, Run, SkipLine, settle
 from tests.chaos.finisher import Finisher
 from tests.chaos.fleet import NAMESPACE, Member, Ticks, seconds
-from tests.chaos.replicas import LEASE_NAMESPACE, Replica, Replicas
+from tests.chaos.replicas import LEASE, LEASE_NAMESPACE, Replica, Replicas
 from tests.chaos.services import Services
 from tests.chaos.witness import Seen, Witness, repeated, until
 
 ATTEMPT_OF_ALL = "1"
 DELETED_IN_TIME_SECONDS = 10
 """What was due so shortly before a definition was deleted may not have been seen."""
+
+
+LEASE_SECONDS = 4.0
+"""The default."""
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """How long it took until another process led."""
+
+    seconds: float
+    extra_seconds: float
+    """How much longer than the default the lease was, which it is while answers are slow (`kube/lease.py`)."""
 
 
 @dataclass
@@ -41,8 +54,8 @@ class World:
     services: Services
     random: random.Random
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
-    take_overs: list[float] = field(default_factory=list)
-    """Seconds that it took until another process led, in the fault that is on."""
+    take_overs: list[TakeOver] = field(default_factory=list)
+    """How long it took until another process led, in the fault that is on."""
     hand_overs: list[float] = field(default_factory=list)
     """The same, where the leader had been asked to stop."""
     touched: set[str] = field(default_factory=set)
@@ -117,6 +130,15 @@ class World:
         runs = self.witness.runs
         await until(lambda: any(r.owner == uid and r.ended for r in runs.values()), f"{member.name} to have run")
         await self.remove(SCHEDULED_JOBS, self.find(member.name))
+
+    async def extra_lease_seconds(self) -> float:
+        """How much longer the lease is than by default."""
+        lease = await self.ask(lambda: self.client.get(LEASES, LEASE_NAMESPACE, LEASE))
+        return float(max(0, lease["spec"]["leaseDurationSeconds"] - LEASE_SECONDS))
+
+    async def until_taken_over(self, since: float, extra_seconds: float) -> None:
+        """Wait until another process leads, and note how long it took since then, of `time.monotonic`."""
+        self.take_overs.append(TakeOver((await self.replicas.next_leader(since)).at - since, extra_seconds))
 
     async def ask(self, request: Any) -> Any:
         """Send a request of the tests' own, as often as it takes."""
