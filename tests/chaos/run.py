@@ -66,7 +66,7 @@ class Row:
         found = [*self.account.lost, *self.account.doubled, *self.orphans, *self.strays, *self.unsettled]
         found += [f"hand-over took {each:.2f} s" for each in self.hand_overs if each > self.bounds.hand_over_seconds]
         found += [
-            f"take-over took {each.seconds:.2f} s, of a lease that was {each.extra_seconds:.0f} s longer than by default"
+            f"take-over took {each.seconds:.2f} s, the lease being {each.extra_seconds:.0f} s longer than by default"
             for each in self.take_overs
             if each.seconds > self.bounds.take_over_seconds + each.extra_seconds
         ]

@@ -189,9 +189,12 @@ class Reconciler:
 
     def _prepare(self, key: WorkKey, due: datetime | None) -> bool:
         """Take the decision of the next due time, where it starts a run that was written ahead; whether it does."""
-        if isinstance(key, CalendarKey) or due is None or due - self._clock() > LONGEST:
+        if isinstance(key, CalendarKey):
             return False
-        snapshot, known = self._store.snapshot(key), self._prepared.pop(key, None)
+        known = self._prepared.pop(key, None)
+        if due is None or due - self._clock() > LONGEST:
+            return False
+        snapshot = self._store.snapshot(key)
         if known is None or not known.holds(snapshot, due):
             known = prepare(snapshot, due, self._executor.seal)
         if known is not None:
