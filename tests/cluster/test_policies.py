@@ -106,6 +106,13 @@ def job_run(
     }
 
 
+def job(name: str, *owners: Manifest) -> Manifest:
+    """A Job as people write it, with these owners."""
+    template = scheduled_job(name)["spec"]["jobTemplate"]
+    metadata = {"name": name, **({"ownerReferences": list(owners)} if owners else {})}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]}
+
+
 def asked_by(user: str, run: Manifest) -> Manifest:
     return {**run, "spec": {**run["spec"], "requestedBy": user}}
 
@@ -365,6 +372,20 @@ WHAT_A_RUN_IS_THE_OPERATOR_SAYS = [
     allowed("operator", "corrects a note", run_metadata("noted", annotations={NATIVE_JOB: None})),
     allowed("operator", "makes the run of autoStart", create(job_run("user", trigger=SAYS_AUTO_START))),
 ]
+A_RUN = {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "name": "of-system", "uid": "u", "controller": True}
+ONLY_FOR_THE_OPERATOR = "only the operator makes Jobs for these"
+JOBS_OF_RUNS_ARE_THE_OPERATORS = [
+    *(
+        refused(who, "make the Job of a run", create(job("one", A_RUN)), ONLY_FOR_THE_OPERATOR, "create a JobRun")
+        for who in ("editor", "administrator")
+    ),
+    refused(
+        "editor", "make it one without controlling it", create(job("one", {**A_RUN, "controller": False})), "leave"
+    ),
+    allowed("editor", "makes a Job", create(job("one"))),
+    allowed("editor", "makes a Job of somebody else's JobRun", create(job("one", {**A_RUN, "apiVersion": "o.org/v1"}))),
+    allowed("operator", "makes the Job of a run", create(job("one", A_RUN))),
+]
 NOBODY_ASKS_IN_ANOTHERS_NAME = [
     refused(
         "runner",
@@ -419,6 +440,7 @@ TABLE = (
     + WHO_DECIDES_WHICH_PODS_RUN_MAY_CREATE_JOBS
     + RUNS_THAT_STAND_FOR_A_DUE_TIME_ARE_THE_OPERATORS
     + WHAT_A_RUN_IS_THE_OPERATOR_SAYS
+    + JOBS_OF_RUNS_ARE_THE_OPERATORS
     + NOBODY_ASKS_IN_ANOTHERS_NAME
     + WHO_WATCHES_MAY_WATCH
     + ROLES_SEE_RUN_WRITE_AND_CLEAR

@@ -74,7 +74,9 @@ def test_the_biggest_jobrun_stays_under_10_kb(crds: Any, namespace: str, charact
                 "creationTimestamp": "2026-01-01T03:00:00Z",
                 "labels": {keys.RUN_UID_LABEL: uid},
                 "annotations": {keys.TERMS_ANNOTATION: write_terms(Terms(retry=Retry(limit=attempts - 1)))},
-                "ownerReferences": [{"kind": "JobRun", "controller": True, "uid": uid}],
+                "ownerReferences": [
+                    {"apiVersion": "carillon.dev/v1alpha1", "kind": "JobRun", "controller": True, "uid": uid}
+                ],
             },
             "status": {"conditions": [ended]},
         }

@@ -370,7 +370,9 @@ class Operator:
 
     def _observe_refused_pods(self, raw: Object) -> None:
         involved = raw.get("involvedObject") or {}
-        self._store.refuse_pods(involved.get("uid", ""), raw.get("message", ""), last_seen(raw))
+        self._store.refuse_pods(
+            raw["metadata"]["namespace"], involved.get("uid", ""), raw.get("message", ""), last_seen(raw)
+        )
 
     def _report_unreadable(self, raw: Object, why: str) -> None:
         metadata = raw["metadata"]

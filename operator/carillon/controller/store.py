@@ -434,6 +434,8 @@ class Store:
             return
         # The owner says whose it is; the label is for the first look, when the run may not have been listed yet.
         key = self._keys.get(job.uid) or self._keys.get(job.run_uid)
+        if key is not None and key.namespace != job.namespace:
+            key = None  # owners are in the same namespace: somebody in another one has written this
         name = (raw["metadata"].get("labels") or {}).get(keys.SCHEDULED_JOB_LABEL)
         if key is None and name is not None:
             key = Key(job.namespace, name)
@@ -613,19 +615,20 @@ class Store:
             self._buried.popitem(last=False)
         self._versions.pop(uid, None)
 
-    def refuse_pods(self, job_uid: str, message: str, at: datetime | None) -> None:
+    def refuse_pods(self, namespace: str, job_uid: str, message: str, at: datetime | None) -> None:
         """Note that Kubernetes refuses the pods of a Job, from the Job's own events.
 
         Events live for an hour, and a watch that begins tells all of them. An old one says nothing of a Job that has
         had pods since; of one that never had any it still holds.
 
         Args:
+            namespace: of the event, which must be the Job's: anybody may write events in his own.
             job_uid: the Job.
             message: why.
             at: when it was said last; None: not known, which counts as just now.
         """
         key = self._keys.get(job_uid)
-        if key is None:
+        if key is None or key.namespace != namespace:
             return
         job = self._families[key].jobs.get(job_uid) if key in self._families else None
         if job is not None and job.had_pods and at is not None and self._clock() - at > NEWS:

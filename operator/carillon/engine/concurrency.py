@@ -154,17 +154,21 @@ def late_jobs(runs: Sequence[Run], jobs: Sequence[Job]) -> list[Job]:
     found = []
     for job in jobs:
         run = ended.get(job.run_uid)
-        if run is None or job.finished or job.deleting or job.name not in _next_names(run):
+        if run is None or job.finished or job.deleting or job.uid in {step.job_uid for step in run.status.steps}:
             continue
-        if job.uid not in {step.job_uid for step in run.status.steps}:
+        if any(job.name in _names(run, attempt) for attempt in range(1, len(run.status.steps) + 2)):
             found.append(job)
     return found
 
 
 def _next_names(run: Run) -> tuple[str, ...]:
     """The names that the Job of a run's next attempt may have."""
+    return _names(run, len(run.status.steps) + 1)
+
+
+def _names(run: Run, attempt: int) -> tuple[str, ...]:
     periodic = run.spec.trigger.type is TriggerType.PERIODIC
-    return job_names(run.name, run.uid, periodic=periodic, attempt=len(run.status.steps) + 1)
+    return job_names(run.name, run.uid, periodic=periodic, attempt=attempt)
 
 
 def jobs_of(runs: Sequence[Run], jobs: Sequence[Job]) -> dict[str, Job]:

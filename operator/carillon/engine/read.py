@@ -38,8 +38,10 @@ def instant(text: str) -> datetime:
 
 def controller_uid(raw: Object, kind: str) -> str:
     """UID of the object's controlling owner if that is of the given kind and ours, else empty."""
+    group = GROUP if kind in ("JobRun", "ScheduledJob") else "batch"
     for reference in raw["metadata"].get("ownerReferences") or ():
-        if reference.get("controller") and reference.get("kind") == kind:
+        of_group = str(reference.get("apiVersion", "")).startswith(f"{group}/")
+        if reference.get("controller") and reference.get("kind") == kind and of_group:
             return str(reference.get("uid", ""))
     return ""
 

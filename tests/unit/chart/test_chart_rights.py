@@ -202,6 +202,7 @@ def test_the_policies_and_their_bindings(render: Render) -> None:
     assert set(policies) == {
         "carillon-system-jobs",
         "carillon-jobruns",
+        "carillon-jobs",
         "carillon-event-watch",
         "carillon-history",
         "carillon-job-create",
@@ -251,7 +252,13 @@ def test_and_nowhere_else(render: Render, options: tuple[str, ...], policies: di
 def test_policies_can_be_left_out(render: Render) -> None:
     fewer = render(policies={"requireJobCreate": False})
     names = {thing["metadata"]["name"] for thing in fewer.all("ValidatingAdmissionPolicy")}
-    assert names == {"carillon-system-jobs", "carillon-jobruns", "carillon-event-watch", "carillon-history"}
+    assert names == {
+        "carillon-system-jobs",
+        "carillon-jobruns",
+        "carillon-jobs",
+        "carillon-event-watch",
+        "carillon-history",
+    }
     assert {b["spec"]["policyName"] for b in fewer.all("ValidatingAdmissionPolicyBinding")} == names
     kinds = {thing["kind"] for thing in render(policies={"install": False}).objects}
     assert not kinds & {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}

@@ -107,7 +107,9 @@ def pod_of(job: str) -> Body:
             "name": f"{job}-x",
             "namespace": KEY.namespace,
             "labels": {"carillon.dev/scheduled-job": KEY.name, "carillon.dev/run-uid": "run"},
-            "ownerReferences": [{"kind": "Job", "name": job, "uid": f"uid-of-{job}", "controller": True}],
+            "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": f"uid-of-{job}", "controller": True}
+            ],
         }
     }
 

@@ -420,17 +420,17 @@ class TestNotes:
         world.store.put_job(raw_job())
         before = len(world.changed)
         for _ in range(3):
-            world.store.refuse_pods("job", "exceeded quota", at("12:30"))
+            world.store.refuse_pods(NAMESPACE, "job", "exceeded quota", at("12:30"))
         assert len(world.changed) == before + 1
         assert world.store.snapshot(KEY).observations.pods_refused == {"job": "exceeded quota"}
 
     def test_refused_pods_of_an_unknown_job_are_passed_over(self, world: World) -> None:
-        world.store.refuse_pods("unknown", "exceeded quota", at("12:30"))
+        world.store.refuse_pods(NAMESPACE, "unknown", "exceeded quota", at("12:30"))
         assert world.changed == []
 
     def test_a_pod_that_is_let_in_ends_the_refusal(self, world: World) -> None:
         world.store.put_job(raw_job(30))
-        world.store.refuse_pods("job", "exceeded quota", at("12:30"))
+        world.store.refuse_pods(NAMESPACE, "job", "exceeded quota", at("12:30"))
         world.store.put_job(raw_job(31, active=1))
         assert world.store.snapshot(KEY).observations.pods_refused == {}
 
@@ -454,7 +454,7 @@ class TestNotes:
         job = raw_job()
         job["status"] |= pods
         world.store.put_job(job)
-        world.store.refuse_pods("job", "exceeded quota", at(said) if said else None)
+        world.store.refuse_pods(NAMESPACE, "job", "exceeded quota", at(said) if said else None)
         assert world.store.snapshot(KEY).observations.pods_refused == ({"job": "exceeded quota"} if holds else {})
 
     def test_a_snapshot_does_not_change_afterwards(self, world: World) -> None:
@@ -734,3 +734,32 @@ class TestProgress:
         world.store.put_run(raw_run(20, job="the-job-on-record"))
         world.store.put_job(raw_job(uid="forged"))
         assert world.store.run_of_job("forged") is None
+
+
+class TestOtherNamespaces:
+    """Owners are in the same namespace, and so is what is told of an object: all else is somebody's own writing."""
+
+    def test_a_job_of_another_namespace_is_not_the_runs(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        foreign = raw_job(active=1)
+        foreign["metadata"]["namespace"] = "evil"
+        world.store.put_job(foreign)
+        assert world.store.snapshot(KEY).jobs == ()
+        world.store.put_job({**raw_job(31, uid="own", active=1)})
+        assert [job.uid for job in world.store.snapshot(KEY).jobs] == ["own"]
+
+    def test_nor_one_whose_owner_only_has_the_same_kind(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        foreign = raw_job(active=1)
+        foreign["metadata"]["ownerReferences"][0]["apiVersion"] = "other.example/v1"
+        world.store.put_job(foreign)
+        assert world.store.snapshot(KEY).jobs == ()
+
+    def test_an_event_of_another_namespace_says_nothing_of_a_job(self, world: World) -> None:
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_run(raw_run())
+        world.store.put_job(raw_job(active=1))
+        world.store.refuse_pods("evil", "job", "pay us", at("12:30"))
+        assert world.store.snapshot(KEY).observations.pods_refused == {}

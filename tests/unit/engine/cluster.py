@@ -305,7 +305,7 @@ class Cluster:
         if pods is None:
             return []
         metadata: Body = {"name": f"pod-{job_uid}", "namespace": pods.namespace, "labels": pods.labels}
-        metadata["ownerReferences"] = [{"kind": "Job", "uid": job_uid, "controller": True}]
+        metadata["ownerReferences"] = [{"apiVersion": "batch/v1", "kind": "Job", "uid": job_uid, "controller": True}]
         if pods.active:
             state = {"waiting": {"reason": "ImagePullBackOff", "message": "no"}} if pods.stuck else {"running": {}}
             containers = [{"name": "main", "state": state}]

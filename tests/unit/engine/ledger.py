@@ -93,6 +93,8 @@ class Ledger:
         self.barriers: dict[tuple[str, str], datetime] = {}
         """From when on a trigger may fire: creation, last change, last resume."""
         self.job_runs: dict[str, str] = {}
+        self.late_jobs: dict[str, str] = {}
+        """Jobs that were on the wire, and reached the API server when their run had ended: to be stopped."""
         cluster.watchers.insert(0, self._observe)
 
     @property
@@ -233,7 +235,7 @@ class Ledger:
         record.gone = gone
         not_begun = record.phase in ("", Phase.SCHEDULED) and not record.jobs
         ahead = record.due is not None and record.due > self._cluster.now
-        record.withdrawn = gone and not_begun and (ahead or record.late)
+        record.withdrawn = gone and not_begun and (ahead or record.late or bool(self._twins(record)))
         record.between = is_between(run) and not gone
         assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
         if record.phase == Phase.STOPPED and not gone:
@@ -243,15 +245,23 @@ class Ledger:
     def _check_fired(self, record: RunRecord) -> None:
         uid, due = record.definition_uid, record.due
         assert due is not None
-        twins = [run for run in self._runs_of(uid) if run.due == due and run is not record]
-        assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
         if not record.late:
+            # One that was on the wire may come second; it is withdrawn before it has a Job.
+            twins = [run for run in self._twins(record) if run.jobs or not run.late]
+            assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
             self._check_untold(record, due)
         if self._prompt:
             barrier = self.barriers[(uid, record.trigger)]
             assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
             self._check_due(record, due)
         assert due <= self._cluster.now + LONGEST, f"{record.name} is made too early"
+
+    def _twins(self, record: RunRecord) -> list[RunRecord]:
+        """Other runs for the same due time."""
+        if record.due is None:
+            return []
+        mine = (run for run in self._runs_of(record.definition_uid) if run.due == record.due)
+        return [run for run in mine if run is not record]
 
     def _check_untold(self, record: RunRecord, due: datetime) -> None:
         trigger = self._trigger_now(record.definition_uid, record.trigger)
@@ -279,15 +289,22 @@ class Ledger:
 
     def _job(self, raw: Body) -> None:
         uid, run_uid = raw["metadata"]["uid"], controller_uid(raw, "JobRun")
-        if uid in self.job_runs or run_uid not in self.runs:
+        if uid in self.job_runs or uid in self.late_jobs or not run_uid:
             return
+        assert run_uid in self.runs, f"Job {raw['metadata']['name']} names a JobRun as its owner that never was"
         record = self.runs[run_uid]
+        attempt = raw["metadata"].get("labels", {}).get(keys.ATTEMPT_LABEL, "1")
+        if self.late and (record.gone or record.phase in FINISHED):
+            self.late_jobs[uid] = run_uid
+            return
+        assert attempt not in record.jobs, f"a second Job for attempt {attempt} of {record.name}"
+        record.jobs[attempt] = uid
+        begun = [run.name for run in self._twins(record) if run.jobs]
+        assert not begun, f"a Job for {record.name}, and there is one for {begun[0]}, which is for the same due time"
         if record.gone:
             return  # made in the moment in which its run was deleted: the garbage collector takes it
         self.job_runs[uid] = run_uid
-        attempt = raw["metadata"].get("labels", {}).get(keys.ATTEMPT_LABEL, "1")
-        assert attempt not in record.jobs, f"a second Job for attempt {attempt} of {record.name}"
-        record.jobs[attempt] = uid
+        assert record.phase not in FINISHED, f"a Job for {record.name}, which is {record.phase}"
         most = read_job(raw).terms.attempts
         assert int(attempt) == len(record.jobs) <= most, f"attempt {attempt} of {most} of {record.name}"
         assert record.due is None or record.due <= self._cluster.now, f"the Job of {record.name} is made too early"
@@ -396,6 +413,16 @@ class Ledger:
         for record in self.runs.values():
             if record.late and record.due is not None and not record.withdrawn:
                 self._check_untold(record, record.due)
+            twins = [] if record.withdrawn else self._twins(record)
+            assert not twins, f"two runs for {record.due}: {twins[0].name} and {record.name}"
+        for job in self._cluster.objects[JOBS].values():
+            came_late = job["metadata"]["uid"] in self.late_jobs
+            assert not came_late, (
+                f"Job {job['metadata']['name']} was left, and the record of its run says that it has none"
+            )
+            run_uid = controller_uid(job, "JobRun")
+            orphan = bool(run_uid) and self.runs[run_uid].gone and not job["metadata"].get("deletionTimestamp")
+            assert not orphan, f"Job {job['metadata']['name']} is an orphan"
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])
             record = self.runs[run["metadata"]["uid"]]

@@ -389,6 +389,7 @@ class Simulation:
         crowd: int = 0,
         stops: Iterable[int] = (),
         on_the_wire: bool = False,
+        late_seconds: float = 0.0,
         trusting: bool = False,
     ) -> None:
         """`job_seconds`: Jobs succeed by themselves after so long; None when the test ends them.
@@ -396,7 +397,9 @@ class Simulation:
         `crowd`: how many others are due whenever one is, so that runs are written ahead.
 
         `workers`: so many tasks of the operator work at a time; who has the next turn is drawn by `seed`.
-        `stops`, `on_the_wire`: as in `Writes`. `trusting`: the watches may be wrong for a while, and are believed.
+        `stops`, `on_the_wire`: as in `Writes`. `late_seconds`: how long after another one has taken over a stopped
+        process wakes, or what was on the wire arrives.
+        `trusting`: the watches may be wrong for a while, and are believed.
         """
         self.workers = workers
         self._random = random.Random(seed)
@@ -409,6 +412,7 @@ class Simulation:
         self.job_seconds = job_seconds
         self.exit_code = 0
         self._lagging, self._crowd = lagging, crowd
+        self._late_seconds = late_seconds
         self.process: Process | None = self._new_process()
         self.standby: Process | None = None
 
@@ -518,6 +522,8 @@ class Simulation:
         new.lead()
         self._kubernetes()
         self.work()
+        if self._late_seconds:
+            self.advance(self._late_seconds)
         written, late = self.writes.count, int(self.writes.on_the_wire)
         self.ledger.late = True
         interleave(works, ())
