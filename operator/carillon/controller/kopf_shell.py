@@ -6,8 +6,9 @@ lock (design 4).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import CodeType
 from typing import Any, cast
 
 import kopf
@@ -82,7 +83,7 @@ async def watch_definitions(
     waiting = asyncio.create_task(_call_when(ready, on_ready))
     renewed = asyncio.create_task(_stop_when_renewed(configuration, stop))
     try:
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=settings,
             identity=cast(Any, identity),
@@ -92,10 +93,32 @@ async def watch_definitions(
             stop_flag=stop,
             ready_flag=ready,
         )
+        await kopf.run_tasks(tasks, ignored=_Others())
     finally:
         waiting.cancel()
         renewed.cancel()
     return renewed.done() and not renewed.cancelled()
+
+
+class _Others(Collection["asyncio.Task[Any]"]):
+    """The tasks that are not kopf's own.
+
+    When it ends, as it does to log in anew, it would cancel every task that has begun since it did: leading among them.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+        return code is None or not _is_kopfs(code)
+
+    def __iter__(self) -> Iterator["asyncio.Task[Any]"]:
+        return (task for task in asyncio.all_tasks() if task in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _is_kopfs(code: CodeType) -> bool:
+    return f"/{kopf.__name__}/" in code.co_filename.replace("\\", "/")
 
 
 def tell_of_the_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -105,7 +128,7 @@ def tell_of_the_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
     that kopf answers with another one. Nothing is lost by it: nobody listens any more.
     """
     generator = context.get("asyncgen")
-    if generator is not None and f"{kopf.__name__}/" in generator.ag_code.co_filename.replace("\\", "/"):
+    if generator is not None and _is_kopfs(generator.ag_code):
         log.debug("a watch was ended in the middle of an event", error=repr(context.get("exception")))
         return
     loop.default_exception_handler(context)

@@ -260,9 +260,13 @@ class Operator:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self._stop.is_set():
+        if self._stop.is_set():
             return
-        self._failure = task.exception() or RuntimeError(f"{task.get_name()} ended by itself")
+        name = task.get_name()
+        if task.cancelled():
+            self._failure = RuntimeError(f"{name} was cancelled, and not by us")
+        else:
+            self._failure = task.exception() or RuntimeError(f"{name} ended by itself")
         log.error("a part of the operator ended", part=task.get_name(), why=repr(self._failure))
         self._stop.set()
 

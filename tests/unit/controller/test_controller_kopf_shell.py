@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,12 +11,21 @@ from kopf._cogs.clients.watching import infinite_watch
 from carillon.controller import kopf_shell
 
 
-async def test_new_credentials_end_the_watch_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def until_stopped(*, stop_flag: asyncio.Event, **_: object) -> None:
-        await stop_flag.wait()
+def stand_in_for_kopf(monkeypatch: pytest.MonkeyPatch, work: Callable[[asyncio.Event], Awaitable[object]]) -> None:
+    """Have kopf do this in place of its root tasks, and end as it does."""
 
-    monkeypatch.setattr("carillon.controller.kopf_shell.kopf.operator", until_stopped)
+    async def spawn(*, stop_flag: asyncio.Event, **_: object) -> list["asyncio.Task[object]"]:
+        async def root() -> object:
+            return await work(stop_flag)
+
+        return [asyncio.create_task(root())]
+
+    monkeypatch.setattr("carillon.controller.kopf_shell.kopf.spawn_tasks", spawn)
     monkeypatch.setattr(kopf_shell, "RENEWAL_SECONDS", 0.01)
+
+
+async def test_new_credentials_end_the_watch_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_for_kopf(monkeypatch, asyncio.Event.wait)
     in_force = [object()]
     watching = asyncio.create_task(watch(in_force))
     await asyncio.sleep(0.05)
@@ -25,11 +34,23 @@ async def test_new_credentials_end_the_watch_and_say_why(monkeypatch: pytest.Mon
     assert await watching
 
 
-async def test_a_signal_that_kopf_took_is_no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def end(**_: object) -> None:
-        await asyncio.sleep(0.02)
+async def test_what_others_do_in_the_loop_goes_on_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would cancel, five seconds later, every task that has begun since it did: leading above all."""
+    stand_in_for_kopf(monkeypatch, asyncio.Event.wait)
+    in_force = [object()]
+    watching = asyncio.create_task(watch(in_force))
+    await asyncio.sleep(0.05)
+    leading = asyncio.create_task(asyncio.sleep(60))
+    in_force[0] = object()
+    async with asyncio.timeout(4):
+        assert await watching
+    await asyncio.sleep(0.01)
+    assert not leading.done()
+    leading.cancel()
 
-    monkeypatch.setattr("carillon.controller.kopf_shell.kopf.operator", end)
+
+async def test_a_signal_that_kopf_took_is_no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_for_kopf(monkeypatch, lambda _: asyncio.sleep(0.02))
     assert not await watch([object()])
 
 

@@ -416,7 +416,12 @@ class TestRefusedPods:
         job["status"]["failed"] = 1
         world.operator._store.put_job(job)
         said = datetime.now(UTC) - timedelta(seconds=age)
-        event = {"involvedObject": {"uid": "job"}, "message": "exceeded quota", "lastTimestamp": said.isoformat()}
+        event = {
+            "metadata": {"namespace": KEY.namespace},
+            "involvedObject": {"uid": "job"},
+            "message": "exceeded quota",
+            "lastTimestamp": said.isoformat(),
+        }
         world.operator._followers[-1]._on_object(event)
         assert bool(world.operator._store.snapshot(KEY).observations.pods_refused) is noted
 
@@ -441,3 +446,18 @@ class TestProbes:
 
     def test_writes_are_refused_before_it_leads(self, world: World) -> None:
         assert world.client.gate is world.operator._leadership
+
+
+async def test_a_part_that_somebody_else_cancels_ends_the_process(world: World) -> None:
+    """As kopf once did with the lease: the process went on, and led no more."""
+
+    async def last() -> None:
+        await asyncio.Event().wait()
+
+    task = world.operator._spawn(last(), "lease")
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+    assert world.operator._stop.is_set()
+    assert "lease was cancelled" in str(world.operator._failure)
