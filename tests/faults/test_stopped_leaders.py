@@ -37,8 +37,8 @@ def play(story: Story, *, crowd: int, **how: Any) -> Simulation:
 
 def _of_the_story(problem: BaseException) -> bool:
     frames = traceback.extract_tb(problem.__traceback__)
-    by_people = any(frame.name in ("edit", "edit_run", "run_now", "delete", "finish") for frame in frames)
-    return frames[-1].filename == scenarios.__file__ or (by_people and isinstance(problem, ApiError | IndexError))
+    by_people = not any("/controller/" in frame.filename for frame in frames)
+    return frames[-1].filename == scenarios.__file__ or (by_people and isinstance(problem, ApiError))
 
 
 def stop_at_each_await(story: Story, *, crowd: int, on_the_wire: bool, late_seconds: float = 0.0) -> None:
@@ -47,7 +47,8 @@ def stop_at_each_await(story: Story, *, crowd: int, on_the_wire: bool, late_seco
             sim = play(story, crowd=crowd, stops=(await_,), on_the_wire=on_the_wire, late_seconds=late_seconds)
         except AssertionError as broken:
             raise AssertionError(f"stopped at await {await_}: {broken}") from broken
-        assert sim.take_overs
+        # How often something is tried again is drawn by lot, so that the last ones may not be met.
+        assert sim.take_overs or sim.writes.awaits < await_
 
 
 @pytest.mark.parametrize("on_the_wire", [False, True], ids=["refused", "late"])
