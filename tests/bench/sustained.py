@@ -15,8 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from carillon.kube.client import Client
-from carillon.kube.resources import JOBS
-from tests.bench.burst import SIDES, WITHOUT, Side, definition, due_after, numbers, seen, watching
+from tests.bench.burst import SIDES, WITHOUT, Side, definition, due_after, numbers, remove, seen, watching
 from tests.bench.harness import ControlPlane, control_plane, each, make_namespace, percentile
 
 DEFAULT = ("SUSTAINED", "250,500,1000,2000,4000")
@@ -79,17 +78,6 @@ async def measure(cluster: ControlPlane, side: Side, count: int, minutes: int) -
         process.stop()
         await remove(connection, side, namespace)
         await connection.close()
-
-
-async def remove(connection: Client, side: Side, namespace: str) -> None:
-    """Have nothing of it left while others are measured."""
-    items, _ = await connection.list(side.resource, namespace, metadata_only=True)
-    named = [(item["metadata"]["name"], item["metadata"]["uid"]) for item in items]
-    await each([connection.delete(side.resource, namespace, name, uid=uid) for name, uid in named], at_a_time=32)
-    for _ in range(int(MISSING_SECONDS / 2)):
-        await asyncio.sleep(2)
-        if not (await connection.list(JOBS, namespace, metadata_only=True))[0]:
-            break
 
 
 def table(results: list[Result]) -> list[str]:

@@ -26,7 +26,7 @@ from carillon.cli.exit_codes import Exit
 from carillon.cli.moments import rfc3339_of
 from carillon.cli.options import AllNamespaces, Context, Kubeconfig, Namespace, Output, OutputFormat
 from carillon.cli.problems import Problem, run, usage
-from carillon.cli.screen import Column, Table, print_data, say, screen
+from carillon.cli.screen import Column, Table, harmless, print_data, say, screen
 from carillon.engine.words import clock, span
 from carillon.kube.resources import SECRETS
 
@@ -262,7 +262,7 @@ def _print_table(records: Sequence[Record], *, everywhere: bool) -> None:
             record.trigger_name or record.trigger_type,
             record.phase,
             _took(record),
-            _plain(record.owner),
+            harmless(record.owner),
             _last_line(record.message) if record.phase != Phase.SUCCEEDED.value else "",
         )
     table.draw(screen())
@@ -273,12 +273,12 @@ def _print_run(record: Record) -> None:
     console.print(f"{record.namespace}/{record.name}", style="bold")
     exit_code = "" if record.exit_code is None else f", exit code {record.exit_code}"
     facts = {
-        "job": f"{record.scheduled_job} ({_plain(record.label)})" if record.label else record.scheduled_job,
-        "owner": _plain(record.owner),
+        "job": f"{record.scheduled_job} ({harmless(record.label)})" if record.label else record.scheduled_job,
+        "owner": harmless(record.owner),
         "class": record.job_class,
         "trigger": " ".join(filter(None, (record.trigger_type, record.trigger_name))),
-        "requested by": _plain(record.requested_by),
-        "parameters": _plain(", ".join(f"{key}={value}" for key, value in (record.parameters or {}).items())),
+        "requested by": harmless(record.requested_by),
+        "parameters": harmless(", ".join(f"{key}={value}" for key, value in (record.parameters or {}).items())),
         "due": _when(record.scheduled_time),
         "started": _when(record.start_time),
         "ended": f"{_when(record.completion_time)}{f', after {_took(record)}' if _took(record) else ''}",
@@ -299,7 +299,7 @@ def _print_run(record: Record) -> None:
     if record.message:
         console.print()
         for line in record.message.splitlines():
-            say(console, _plain(line))
+            say(console, harmless(line))
 
 
 def _json(record: Record) -> dict[str, Any]:
@@ -354,9 +354,4 @@ def _took(record: Record) -> str:
 
 def _last_line(message: str) -> str:
     lines = [line for line in message.splitlines() if line.strip()]
-    return _plain(lines[-1]) if lines else ""
-
-
-def _plain(text: str) -> str:
-    """Keep what a container said from speaking to the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return harmless(lines[-1]) if lines else ""

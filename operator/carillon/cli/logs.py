@@ -10,6 +10,7 @@ from carillon.cli import completion
 from carillon.cli.cluster import Cluster, Object, Place, connected, world_of
 from carillon.cli.options import placed
 from carillon.cli.problems import Problem, run, usage
+from carillon.cli.screen import harmless
 from carillon.cli.seen import SeenRun, past
 from carillon.cli.selection import list_runs
 from carillon.cli.tail import Tail, started, why_not_started
@@ -118,7 +119,7 @@ def _last_words(each: SeenRun, pods: Sequence[Object]) -> None:
     if each.message and each.failed:
         there = "" if each.kept else " (status.history keeps the end of them)"
         _say(f"no log of {each.name} is left; its recorded last words{there}:")
-        typer.echo(each.message)
+        typer.echo(harmless(each.message))
     elif not pods:
         raise Problem(f"the pods of {each.name} are gone, and its record keeps no words of a run that is {each.phase}")
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 from rich.cells import cell_len, set_cell_size
@@ -22,11 +23,33 @@ PROGRESS_FROM = 20
 """Things to do; fewer are done in a moment."""
 
 
+def harmless(text: str) -> str:
+    """Keep what tenants and containers have written from speaking to the terminal; lines stay lines."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+class _Screen(Console):
+    """A console on which nothing that is printed can move the cursor, set a title or reach the clipboard."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(_harmless(each) for each in objects), **how)
+
+
+def _harmless(printed: Any) -> Any:
+    if isinstance(printed, str):
+        return harmless(printed)
+    if isinstance(printed, Text):
+        clean = printed.copy()
+        clean.plain = harmless(printed.plain)  # as long as before, so that its styles stay where they are
+        return clean
+    return printed
+
+
 def screen(*, err: bool = False) -> Console:
     """Open stdout or stderr. The width is the terminal's, or $COLUMNS; a pipe has no end."""
     stream = sys.stderr if err else sys.stdout
     bounded = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(
+    return _Screen(
         file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False, soft_wrap=False
     )
 

@@ -5,6 +5,7 @@ its UID. Only what somebody deletes before the archive has it lives here alone: 
 same, unless the process ends first, and then the line in its definition's history is (`engine.history`).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,8 @@ from carillon.engine.retention import Bound, Unarchived
 
 REFUSED_PAUSE = timedelta(hours=1)
 """How soon a record is tried again that the database does not take."""
+DEPARTED = 10_000
+"""Definitions that are gone and whose label and owner are kept for runs that are not archived yet: the newest."""
 
 
 class RunKeeper(Protocol):
@@ -26,6 +29,10 @@ class RunKeeper(Protocol):
 
     def see_definition(self, definition: Definition) -> None:
         """Take note of a definition."""
+        ...
+
+    def lose_definition(self, uid: str) -> None:
+        """Take note that a definition is gone."""
         ...
 
     def see_run(self, run: Run) -> None:
@@ -45,6 +52,9 @@ class NoArchive:
     """Nothing is kept, and pruning waits for nobody."""
 
     def see_definition(self, definition: Definition) -> None:
+        """Do nothing."""
+
+    def lose_definition(self, uid: str) -> None:
         """Do nothing."""
 
     def see_run(self, run: Run) -> None:
@@ -91,6 +101,8 @@ class Backlog:
         self._given_up: set[str] = set()
         self._refused: dict[str, datetime] = {}
         self._facts: dict[str, Facts] = {}
+        self._departed: OrderedDict[str, None] = OrderedDict()
+        """Definitions that are gone, of which runs may still come."""
 
     def begin(self, definitions: Iterable[Definition]) -> None:
         """Lead: what waits begins to wait now, and what only a line of history tells of is added."""
@@ -119,6 +131,13 @@ class Backlog:
     def see_definition(self, definition: Definition) -> None:
         """Keep what its runs are archived with."""
         self._facts[definition.uid] = Facts.of(definition)
+        self._departed.pop(definition.uid, None)
+
+    def lose_definition(self, uid: str) -> None:
+        """Keep what is known of one that is gone for its last runs, and not for ever."""
+        self._departed[uid] = None
+        while len(self._departed) > DEPARTED:
+            self._facts.pop(self._departed.popitem(last=False)[0], None)
 
     def see_run(self, run: Run) -> None:
         """Have a finished run wait, unless the archive has it as it is."""
@@ -178,6 +197,8 @@ class Backlog:
     def refuse(self, entry: Entry) -> None:
         """Put off a record that the database does not take."""
         self._lines.pop(entry.uid, None)
+        if entry.uid not in self._waiting and entry.uid not in self._gone:
+            return  # of a line, which the next leader finds again
         self._refused[entry.uid] = self._clock() + REFUSED_PAUSE
 
     def give_up(self) -> set[Key]:

@@ -137,7 +137,8 @@ class Callers:
             found = await asyncio.shield(asking)
             self._keep(key, found)
         if isinstance(found, Refused):
-            self._count_failure(address)
+            if found.status in (401, 403):  # and not where the API server could not be asked: good tokens wait, too
+                self._count_failure(address)
             raise found
         return found
 

@@ -1,10 +1,16 @@
 """`/livez`, `/readyz` and `/metrics` for the kubelet and Prometheus."""
 
+import time
 from collections.abc import Callable
 
 from aiohttp import web
 
 from carillon.controller.metrics import Metrics
+
+RENDER_SECONDS = 1.0
+"""Metrics are printed anew so often at most: with thousands of definitions that takes a twentieth of it."""
+IDLE_SECONDS = 15.0
+"""A connection on which nobody asks is closed."""
 
 
 class Probes:
@@ -30,6 +36,7 @@ class Probes:
         self._ready = ready
         self._refresh = refresh
         self._runner: web.AppRunner | None = None
+        self._rendered, self._rendered_at = b"", float("-inf")
 
     async def start(self, address: str, port: int) -> None:
         """Listen.
@@ -41,7 +48,7 @@ class Probes:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._print_metrics)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS)
         await self._runner.setup()
         await web.TCPSite(self._runner, address, port).start()
 
@@ -57,9 +64,12 @@ class Probes:
         return _answer(self._ready())
 
     async def _print_metrics(self, _: web.Request) -> web.Response:
-        self._refresh()
+        now = time.monotonic()
+        if now - self._rendered_at >= RENDER_SECONDS:
+            self._refresh()
+            self._rendered, self._rendered_at = self._metrics.render(), now
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        return web.Response(body=self._metrics.render(), headers=headers)
+        return web.Response(body=self._rendered, headers=headers)
 
 
 def _answer(problem: str | None) -> web.Response:

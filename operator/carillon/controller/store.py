@@ -565,6 +565,7 @@ class Store:
         if family.definition is not None and family.definition.uid == uid:
             self._name_calendars(key, family.definition, None)
             family.definition = family.planned = None
+            self._keeper.lose_definition(uid)
             if family.notes is not None:
                 family.notes.forget_told(None)
         if family.cron_job is not None and family.cron_job.uid == uid:

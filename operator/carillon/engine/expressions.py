@@ -25,6 +25,12 @@ _ASCII = {
     r"\S": r"[^\t\n\x0C\r ]",
 }
 _CONTROL = {r"\n", r"\t", r"\r"}
+_REPEATED = re.compile(r"\{(\d+)(,(\d*))?\}|[*+?]")
+
+LONGEST = 1_000
+"""So many characters or classes a pattern may stand for when its repetitions are written out."""
+KEPT = 32
+"""Patterns that are kept ready. Of the longest, each takes 3.5 ms to read, and up to 1.8 MB when it has matched."""
 
 
 class ExpressionError(ValueError):
@@ -46,7 +52,7 @@ class Expression:
         return True
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT)
 def expression(pattern: str) -> Expression:
     """Read a pattern.
 
@@ -55,12 +61,43 @@ def expression(pattern: str) -> Expression:
     """
     if not _SHAPE.fullmatch(pattern):
         raise ExpressionError(PATTERN_CURE)
+    if (found := _length(pattern)) > LONGEST:
+        raise ExpressionError(
+            f"it stands for {found} characters when its repetitions are written out; {LONGEST} are allowed,"
+            " so repeat less, for example [a-z]+ for [a-z]{1,2000}"
+        )
     schema = core_schema.str_schema(pattern=_rewritten(pattern), regex_engine="rust-regex")
     try:
         return Expression(SchemaValidator(schema))
     except SchemaError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("error: ")
         raise ExpressionError(f"it is no regular expression: {reason}") from None
+
+
+def _length(pattern: str) -> int:
+    """How many characters or classes the pattern has when its repetitions are written out."""
+    groups, last, position = [0], 0, 0
+    while position < len(pattern):
+        if (repeated := _REPEATED.match(pattern, position)) is not None:
+            least, most = repeated[1], repeated[3]
+            times = max(int(most or 0), int(least or 0) + (repeated[2] == ","), 1)
+            groups[-1] += last * (times - 1)
+            last *= times
+            position = repeated.end()
+            continue
+        found = _CLASS.match(pattern, position) or _TOKEN.match(pattern, position)
+        assert found is not None
+        if found[0] == "(":
+            groups.append(0)
+            last = 0
+        elif found[0] == ")" and len(groups) > 1:
+            last = groups.pop()
+            groups[-1] += last
+        else:
+            last = 1
+            groups[-1] += 1
+        position = found.end()
+    return sum(groups)
 
 
 def _rewritten(pattern: str) -> str:

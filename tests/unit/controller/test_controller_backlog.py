@@ -239,6 +239,16 @@ class TestTheStore:
         (record,) = [entry.make() for entry in world.backlog.batch(10)]
         assert (record.name, record.owner) == ("r", "alice")
 
+    def test_definitions_that_are_gone_are_not_kept_for_ever(
+        self, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("carillon.controller.backlog.DEPARTED", 3)
+        for number in range(10):
+            store.put_definition(raw_definition(name=f"d{number}", uid=f"uid-{number}"))
+        for number in range(9):
+            store.drop(f"uid-{number}")
+        assert [uid for uid in world.backlog._facts if uid.startswith("uid-")] == ["uid-6", "uid-7", "uid-8", "uid-9"]
+
     def test_without_an_archive_nothing_waits(self) -> None:
         store = Store(changed=lambda _: None, unreadable=lambda *_: None, clock=lambda: at("12:30"))
         store.put_run(raw_run(phase="Failed"))

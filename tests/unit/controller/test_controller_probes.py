@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from carillon.controller.metrics import Metrics
-from carillon.controller.probes import Probes
+from carillon.controller.probes import RENDER_SECONDS, Probes
 
 
 def free_port() -> int:
@@ -67,11 +67,22 @@ async def test_metrics_are_brought_up_to_date_first(world: World) -> None:
     world.metrics.finished("Succeeded", "Periodic")
     for depth in (3, 7):
         world.depth = depth
+        world.probes._rendered_at -= RENDER_SECONDS
         status, text = await world.ask("/metrics")
         assert status == 200
         assert f"carillon_queue_depth {depth}.0" in text.splitlines()
     assert 'carillon_runs_total{outcome="Succeeded",trigger="Periodic"} 1.0' in text.splitlines()
     assert world.content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_metrics_are_printed_once_a_second_whoever_asks(world: World) -> None:
+    """With thousands of definitions each time takes a while, of the loop that fires them."""
+    world.depth = 3
+    first = await world.ask("/metrics")
+    world.depth = 7
+    assert await world.ask("/metrics") == first
+    world.probes._rendered_at -= RENDER_SECONDS
+    assert await world.ask("/metrics") != first
 
 
 async def test_another_path_is_not_there(world: World) -> None:
