@@ -273,8 +273,8 @@ class TestRuns:
         assert made is not None
         template = made["spec"]["jobTemplate"]
         metadata = {**template["metadata"], "name": "by-hand", "namespace": NAMESPACE}
-        owner = {"kind": "CronJob", "name": NAME, "uid": made["metadata"]["uid"], "controller": True}
-        metadata["ownerReferences"] = [owner]
+        owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": NAME, "uid": made["metadata"]["uid"]}
+        metadata["ownerReferences"] = [{**owner, "controller": True}]
         sim.cluster.create(JOBS, {"metadata": metadata, "spec": template["spec"]})
         sim.work()
         run = sim.cluster.objects[JOB_RUNS]["by-hand"]
@@ -300,7 +300,10 @@ class TestRuns:
         }
         if controller is not None:
             owner = {"kind": "ScheduledJob", "uid": definition}  # so that the garbage collector leaves it
-            metadata["ownerReferences"] = [owner, {"kind": "CronJob", "uid": controller, "controller": True}]
+            metadata["ownerReferences"] = [
+                owner,
+                {"apiVersion": "batch/v1", "kind": "CronJob", "uid": controller, "controller": True},
+            ]
         template = {"spec": {"containers": [{"image": "busybox"}]}}
         sim.cluster.create(JOBS, {"metadata": metadata, "spec": {"template": template}})
         sim.work()

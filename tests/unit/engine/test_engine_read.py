@@ -81,11 +81,13 @@ class TestRun:
 
     def test_only_our_kind_of_controller_is_an_owner(self) -> None:
         def owned(**reference: Any) -> Body:
-            return {"metadata": {"ownerReferences": [{"kind": "ScheduledJob", "uid": "u", **reference}]}}
+            ours = {"apiVersion": "carillon.dev/v1alpha1", "kind": "ScheduledJob", "uid": "u"}
+            return {"metadata": {"ownerReferences": [{**ours, **reference}]}}
 
         assert controller_uid(owned(controller=True), "ScheduledJob") == "u"
         assert controller_uid(owned(), "ScheduledJob") == ""
         assert controller_uid(owned(controller=True, kind="CronJob"), "ScheduledJob") == ""
+        assert controller_uid(owned(controller=True, apiVersion="other.example/v1"), "ScheduledJob") == ""
         assert controller_uid({"metadata": {}}, "ScheduledJob") == ""
 
     def test_a_due_time_in_another_zone_is_the_same_instant(self) -> None:
