@@ -86,8 +86,12 @@ async def client(kubeconfig: str, *namespaces: str) -> AsyncIterator[Client]:
 
 
 async def make_namespace(connection: Client, name: str) -> None:
-    """Create a namespace."""
-    await connection.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    """Create a namespace, unless it is there."""
+    try:
+        await connection.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    except ApiError as error:
+        if not error.already_exists:
+            raise
 
 
 @dataclass(frozen=True)
