@@ -101,6 +101,8 @@ class Writes:
     log: list[str] = field(default_factory=list)
     awaits: int = 0
     """Requests of all kinds, of all processes."""
+    at: list[int] = field(default_factory=list)
+    """Those of them that are writes, whatever came of them."""
     stops: frozenset[int] = frozenset()
     """The awaits at which the process is stopped until another one has its lease."""
     on_the_wire: bool = False
@@ -201,6 +203,7 @@ class MemoryClient:
         """Carry a write out, or let happen to it what is planned; what the API server refuses does not count."""
         if not self._gate():
             raise WritesRefused("the lease is not held")
+        self._writes.at.append(self._writes.awaits + 1)
         await self._ask()
         if not (self._gate() or self._writes.on_the_wire):
             raise WritesRefused("the lease is not held any more")
@@ -403,6 +406,7 @@ class Simulation:
         """
         self.workers = workers
         self._random = random.Random(seed)
+        random.seed(seed)  # from which the operator draws how long it leaves alone what has failed
         self.cluster = Cluster(at(start))
         self.writes = Writes(faults=faults or {}, stops=frozenset(stops), on_the_wire=on_the_wire)
         self.events: list[str] = []
