@@ -63,7 +63,7 @@ def test_a_leader_that_wakes_after_its_lease_breaks_no_promise(story: Story, cro
     stop_at_each(range(1, awaits + 1), story, crowd=crowd)
 
 
-@pytest.mark.parametrize("late_seconds", [0, 20])
+@pytest.mark.parametrize("late_seconds", [0, 20, 70])
 @each_story
 def test_nor_does_what_was_on_the_wire(story: Story, crowd: int, late_seconds: int) -> None:
     """It arrives at once, when most Jobs have ended and some records are gone, or a due time later."""
