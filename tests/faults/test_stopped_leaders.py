@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 
 from carillon.kube.errors import ApiError
-from tests.faults.test_crashes import EVERY, MANY
+from tests.faults.test_crashes import each_story
 from tests.unit.engine import scenarios
-from tests.unit.engine.scenarios import Story, a_run_is_deleted, ahead_and_stopped
+from tests.unit.engine.scenarios import Story, a_run_is_deleted
 from tests.unit.engine.simulator import Simulation
-
-TOLD = [(story, crowd) for crowd in (0, MANY) for story in EVERY if crowd or story is not ahead_and_stopped]
-"""Each story by itself, and among many; but people cannot stop a run before its due time that is not written ahead."""
 
 
 def play(story: Story, **how: Any) -> Simulation:
@@ -50,11 +47,6 @@ def stop_at_each(awaits: Iterable[int], story: Story, **how: Any) -> None:
         except AssertionError as broken:
             raise AssertionError(f"stopped at await {await_}: {broken}") from broken
         assert sim.take_overs, f"there was no await {await_}"
-
-
-each_story = pytest.mark.parametrize(
-    ("story", "crowd"), TOLD, ids=[f"{story.__name__}{'-ahead' if crowd else ''}" for story, crowd in TOLD]
-)
 
 
 @each_story
