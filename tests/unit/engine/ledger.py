@@ -13,6 +13,7 @@ from carillon.api import keys
 from carillon.api.jobrun import Phase, TriggerType
 from carillon.api.scheduledjob import ConcurrencyPolicy, Skip, TriggerStatus
 from carillon.engine.ahead import LONGEST
+from carillon.engine.autostart import is_auto_start
 from carillon.engine.concurrency import Place
 from carillon.engine.history import HISTORY_LINES, RUN_DELETED
 from carillon.engine.model import Definition, PlannedTrigger, Run
@@ -23,6 +24,7 @@ from carillon.engine.skips import schedule_of
 from carillon.engine.starting import is_patient, refusal
 from carillon.engine.triggers import bound, bound_to, names, starts_at
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
+from carillon.schedule import Schedule
 from tests.unit.engine.cluster import Cluster, ended
 
 Body = dict[str, Any]
@@ -38,6 +40,8 @@ class RunRecord:
     definition_uid: str
     due: datetime | None
     trigger: str
+    is_auto_start: bool
+    """Whether it is the one that a definition starts with."""
     jobs: dict[str, str] = field(default_factory=dict)
     """UIDs of its Jobs, by the number of the attempt."""
     between: bool = False
@@ -49,8 +53,23 @@ class RunRecord:
     gone: bool = False
     withdrawn: bool = False
     """Whether it was written ahead, and was gone again before its due time: it stands for nothing."""
+    outdone: bool = False
+    """Whether it was withdrawn when its due time had come: something else stands for that."""
     late: bool = False
     """Whether its create reached the API server only after the next leader's work, which may have skipped it."""
+
+
+@dataclass(slots=True)
+class JobRecord:
+    """A Job that the operator has made."""
+
+    name: str
+    run: RunRecord
+    attempt: str
+    late: bool
+    """Whether its create reached the API server when its run had ended or was gone: it is to be stopped."""
+    ran_out: bool = False
+    """Whether it has come to its end by itself."""
 
 
 @dataclass(slots=True)
@@ -62,10 +81,16 @@ class Line:
     last: datetime
     count: int
     reason: str
+    dues: Schedule
+    """What it counts, as the trigger was then."""
 
     def tells_of(self, trigger: PlannedTrigger, due: datetime) -> bool:
         """Whether the due time is one of those that the line stands for."""
         return self.first <= due <= self.last and names(schedule_of(trigger, self.reason), due)
+
+    def stands_for(self, due: datetime) -> bool:
+        """Whether it stood for the due time when it was written, whatever has become of its trigger."""
+        return self.first <= due <= self.last and names(self.dues, due)
 
     def __str__(self) -> str:
         span = f"{self.first:%H:%M:%S}" + (f"-{self.last:%H:%M:%S} x{self.count}" if self.count > 1 else "")
@@ -93,8 +118,9 @@ class Ledger:
         self.barriers: dict[tuple[str, str], datetime] = {}
         """From when on a trigger may fire: creation, last change, last resume."""
         self.job_runs: dict[str, str] = {}
-        self.late_jobs: dict[str, str] = {}
-        """Jobs that were on the wire, and reached the API server when their run had ended: to be stopped."""
+        """The runs of the Jobs that may hold a slot, by the UIDs of both."""
+        self.jobs: dict[str, JobRecord] = {}
+        """All Jobs that were ever made, by UID."""
         cluster.watchers.insert(0, self._observe)
 
     @property
@@ -194,7 +220,7 @@ class Ledger:
             )
             assert not told_twice, f"{run.name} exists, and {skip} says that it was skipped"
         if known is None:
-            lines.append(Line(skip.trigger, skip.from_, skip.to, skip.count, skip.reason))
+            lines.append(Line(skip.trigger, skip.from_, skip.to, skip.count, skip.reason, schedule))
         else:
             known.last, known.count = skip.to, skip.count
 
@@ -224,7 +250,9 @@ class Ledger:
         run = read_run(raw)
         record = self.runs.get(run.uid)
         if record is None:
-            record = RunRecord(run.name, run.owner_uid, _due(run), run.spec.trigger.name, late=self.late)
+            record = RunRecord(
+                run.name, run.owner_uid, _due(run), run.spec.trigger.name, self._is_auto_start(run), late=self.late
+            )
             self.runs[run.uid] = record
             if record.due is not None:
                 self._check_fired(record)
@@ -236,32 +264,41 @@ class Ledger:
         not_begun = record.phase in ("", Phase.SCHEDULED) and not record.jobs
         ahead = record.due is not None and record.due > self._cluster.now
         record.withdrawn = gone and not_begun and (ahead or record.late or bool(self._twins(record)))
+        record.outdone = record.withdrawn and not ahead
         record.between = is_between(run) and not gone
         assert len(run.status.steps) == (run.status.attempts or 0), f"{run.name} miscounts its attempts"
         if record.phase == Phase.STOPPED and not gone:
             left = [uid for uid in record.jobs.values() if self._cluster.pods[uid].active]
             assert not left, f"{run.name} is Stopped, and has pods"
 
+    def _is_auto_start(self, run: Run) -> bool:
+        definition = self.definitions.get(run.owner_uid)
+        return definition is not None and is_auto_start(definition, run)
+
     def _check_fired(self, record: RunRecord) -> None:
-        uid, due = record.definition_uid, record.due
+        due = record.due
         assert due is not None
         if not record.late:
             # One that was on the wire may come second; it is withdrawn before it has a Job.
             twins = [run for run in self._twins(record) if run.jobs or not run.late]
             assert not twins, f"two runs for {due:%H:%M:%S}: {twins[0].name} and {record.name}"
             self._check_untold(record, due)
-        if self._prompt:
-            barrier = self.barriers[(uid, record.trigger)]
-            assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
-            self._check_due(record, due)
+        if self._prompt and not record.late:
+            self._check_counts_for(record, due)
         assert due <= self._cluster.now + LONGEST, f"{record.name} is made too early"
 
+    def _check_counts_for(self, record: RunRecord, due: datetime) -> None:
+        """The definition, as it is now, names the due time, and did so before it had come."""
+        barrier = self.barriers[(record.definition_uid, record.trigger)]
+        assert due > barrier, f"{record.name} is due before {barrier:%H:%M:%S}, when its trigger began to count"
+        self._check_due(record, due)
+
     def _twins(self, record: RunRecord) -> list[RunRecord]:
-        """Other runs for the same due time."""
-        if record.due is None:
+        """Other runs for the same due time, or of autoStart."""
+        if record.due is None and not record.is_auto_start:
             return []
         mine = (run for run in self._runs_of(record.definition_uid) if run.due == record.due)
-        return [run for run in mine if run is not record]
+        return [run for run in mine if run is not record and run.is_auto_start == record.is_auto_start]
 
     def _check_untold(self, record: RunRecord, due: datetime) -> None:
         trigger = self._trigger_now(record.definition_uid, record.trigger)
@@ -289,14 +326,19 @@ class Ledger:
 
     def _job(self, raw: Body) -> None:
         uid, run_uid = raw["metadata"]["uid"], controller_uid(raw, "JobRun")
-        if uid in self.job_runs or uid in self.late_jobs or not run_uid:
+        if uid in self.jobs:
+            self.jobs[uid].ran_out |= ended(raw) and "deletionTimestamp" not in raw["metadata"]
+            return
+        if not run_uid:
             return
         assert run_uid in self.runs, f"Job {raw['metadata']['name']} names a JobRun as its owner that never was"
         record = self.runs[run_uid]
         attempt = raw["metadata"].get("labels", {}).get(keys.ATTEMPT_LABEL, "1")
-        if self.late and (record.gone or record.phase in FINISHED):
-            self.late_jobs[uid] = run_uid
+        late = self.late and (record.gone or record.phase in FINISHED)
+        self.jobs[uid] = JobRecord(raw["metadata"]["name"], record, attempt, late)
+        if late:
             return
+        # Of runs that are gone, too.
         assert attempt not in record.jobs, f"a second Job for attempt {attempt} of {record.name}"
         record.jobs[attempt] = uid
         begun = [run.name for run in self._twins(record) if run.jobs]
@@ -311,6 +353,8 @@ class Ledger:
         trigger = self._trigger_now(record.definition_uid, record.trigger)
         if trigger is not None and record.due is not None:
             assert starts_at(trigger, record.due) <= self._cluster.now, f"{record.name} starts before its time"
+        if self._prompt and record.late and record.due is not None and len(record.jobs) == 1:
+            self._check_counts_for(record, record.due)  # the API server took the run in whatever had changed meanwhile
         self._check_slots(record)
         made_for = next(r for r in self._cluster.objects[JOB_RUNS].values() if r["metadata"]["uid"] == run_uid)
         if self._prompt and len(record.jobs) == 1:  # later attempts have their slot already
@@ -410,19 +454,17 @@ class Ledger:
                     late = bound(trigger, mark).schedule.next_after(mark.handled_through)
                     assert late is None or late > self._cluster.now, f"{name}: {trigger.name} is not resolved at {late}"
             self._check_counts(definition)
+        alive = {raw["metadata"]["uid"] for raw in self._cluster.objects[SCHEDULED_JOBS].values()}
         for record in self.runs.values():
             if record.late and record.due is not None and not record.withdrawn:
                 self._check_untold(record, record.due)
-            twins = [] if record.withdrawn else self._twins(record)
-            assert not twins, f"two runs for {record.due}: {twins[0].name} and {record.name}"
-        for job in self._cluster.objects[JOBS].values():
-            came_late = job["metadata"]["uid"] in self.late_jobs
-            assert not came_late, (
-                f"Job {job['metadata']['name']} was left, and the record of its run says that it has none"
-            )
-            run_uid = controller_uid(job, "JobRun")
-            orphan = bool(run_uid) and self.runs[run_uid].gone and not job["metadata"].get("deletionTimestamp")
-            assert not orphan, f"Job {job['metadata']['name']} is an orphan"
+            twins = self._twins(record)
+            assert record.withdrawn or not twins, f"two runs for {record.due}: {twins[0].name} and {record.name}"
+            if record.outdone and record.definition_uid in alive:
+                assert twins or self._told_of(record), (
+                    f"{record.name} was withdrawn, and nothing stands for its due time"
+                )
+        self._check_jobs()
         for run in self._cluster.objects[JOB_RUNS].values():
             made = instant(run["metadata"]["creationTimestamp"])
             record = self.runs[run["metadata"]["uid"]]
@@ -431,6 +473,35 @@ class Ledger:
                 continue
             assert run["status"].get("phase"), f"{record.name}, made at {made:%H:%M:%S}, was not decided"
         assert self.idle_slots() == []
+
+    def _check_jobs(self) -> None:
+        """None is left of which its run does not speak; what has run was not skipped, and has run once."""
+        there = {raw["metadata"]["uid"]: raw for raw in self._cluster.objects[JOBS].values()}
+        runs = {raw["metadata"]["uid"]: raw for raw in self._cluster.objects[JOB_RUNS].values()}
+        left: dict[tuple[str, object, str], str] = {}
+        for uid, job in self.jobs.items():
+            record = job.run
+            if uid in there:
+                assert not record.gone, f"Job {job.name} is an orphan"
+                status = runs[controller_uid(there[uid], "JobRun")]["status"]
+                named = uid in {step.get("jobUID") for step in status.get("steps", ())}
+                assert named or record.phase not in FINISHED, f"Job {job.name} was left, and its run says nothing of it"
+            if not (job.ran_out or uid in there):
+                continue
+            assert not job.late, f"Job {job.name} came when its run had ended, and was left to run"
+            what = (record.definition_uid, record.due or id(record), job.attempt)
+            assert what not in left, f"Job {job.name} has run, and so has {left[what]} for the same"
+            left[what] = job.name
+            told = [run.name for run in (record, *self._twins(record)) if run.phase == Phase.SKIPPED]
+            told += map(str, self._told_of(record))
+            assert not told, f"Job {job.name} has run, and was skipped: {told[0]}"
+
+    def _told_of(self, record: RunRecord) -> list[Line]:
+        """The lines of skips that stand for its due time, of any trigger."""
+        if record.due is None:
+            return []
+        lines = [line for (uid, _), of in self.lines.items() if uid == record.definition_uid for line in of]
+        return [line for line in lines if line.stands_for(record.due)]
 
     def idle_slots(self) -> list[str]:
         """Where somebody waits for a slot that is free."""

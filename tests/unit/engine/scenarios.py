@@ -248,7 +248,7 @@ def stop(sim: Simulation) -> None:
     sim.apply(concurrency={"policy": "Allow"}, retry={"limit": 1, "backoff": {"initialSeconds": 60}})
     for name in ("runs", "pauses", "fails"):
         sim.run_now(name)
-        sim.advance(1)
+        sim.advance(2)
     sim.run_now("waits", suspend=True)
     sim.edit_run("pauses", suspend=True)
     failing = next(job for job in sim.jobs() if job.startswith("fails"))

@@ -31,6 +31,7 @@ from carillon.engine.ahead import lead
 from carillon.engine.audit import verify
 from carillon.engine.decide import decide
 from carillon.engine.model import Key, WorkKey
+from carillon.engine.read import controller_uid
 from carillon.kube.client import Client
 from carillon.kube.errors import ApiError, Unreachable, WritesRefused
 from carillon.kube.events import Recorder, Reference
@@ -67,6 +68,7 @@ class Fault(StrEnum):
     LOSE_ANSWER = "it happens, and the answer is lost"
     LOSE_REQUEST = "it does not happen, and nobody says so"
     THROTTLE = "the server is too busy for it, longer than the client asks again"
+    LATE = "it happens later, when it was given up and asked for, and was not there"
 
 
 class Died(BaseException):
@@ -101,10 +103,16 @@ class Writes:
     log: list[str] = field(default_factory=list)
     awaits: int = 0
     """Requests of all kinds, of all processes."""
+    at: list[int] = field(default_factory=list)
+    """Those of them that are writes, whatever came of them."""
     stops: frozenset[int] = frozenset()
     """The awaits at which the process is stopped until another one has its lease."""
     on_the_wire: bool = False
     """Whether what it writes there has left it, and reaches the API server only after the other one's work."""
+    late_seconds: float = 0.0
+    """How long a write that is late is on its way."""
+    on_their_way: list[tuple[datetime, str, Callable[[], object]]] = field(default_factory=list)
+    """Writes that are late: when they arrive, and what they do then."""
     then: Callable[[int], None] = lambda _count: None
     """Called after each write with its number."""
 
@@ -148,6 +156,7 @@ class MemoryClient:
         if dry_run:
             await self._ask()
             return body
+        assert resource is not JOBS or controller_uid(body, "JobRun"), f"a Job without a run: {body['metadata']}"
         what = f"create {resource.kind} {body['metadata']['name']}"
         return await self._write(what, lambda: self._cluster.create(resource, body))
 
@@ -201,15 +210,19 @@ class MemoryClient:
         """Carry a write out, or let happen to it what is planned; what the API server refuses does not count."""
         if not self._gate():
             raise WritesRefused("the lease is not held")
+        self._writes.at.append(self._writes.awaits + 1)
         await self._ask()
         if not (self._gate() or self._writes.on_the_wire):
             raise WritesRefused("the lease is not held any more")
         fault = self._writes.faults.get(self._writes.count + 1)
-        if fault in (Fault.DIE_BEFORE, Fault.LOSE_REQUEST, Fault.THROTTLE):
+        if fault in (Fault.DIE_BEFORE, Fault.LOSE_REQUEST, Fault.THROTTLE, Fault.LATE):
             self._note(what, fault)
         if fault is Fault.DIE_BEFORE:
             raise Died
-        if fault is Fault.LOSE_REQUEST:
+        if fault is Fault.LATE:
+            arrival = self._cluster.now + timedelta(seconds=self._writes.late_seconds)
+            self._writes.on_their_way.append((arrival, what, effect))
+        if fault in (Fault.LOSE_REQUEST, Fault.LATE):
             raise Unreachable("the connection was reset")
         if fault is Fault.THROTTLE:
             raise ApiError(429, "TooManyRequests", "please try again later", retry_after_seconds=1)
@@ -398,17 +411,22 @@ class Simulation:
 
         `workers`: so many tasks of the operator work at a time; who has the next turn is drawn by `seed`.
         `stops`, `on_the_wire`: as in `Writes`. `late_seconds`: how long after another one has taken over a stopped
-        process wakes, or what was on the wire arrives.
+        process wakes, or what was on the wire arrives; and how long a write is on its way that is late (`Fault.LATE`).
         `trusting`: the watches may be wrong for a while, and are believed.
         """
         self.workers = workers
         self._random = random.Random(seed)
+        random.seed(seed)  # from which the operator draws how long it leaves alone what has failed
         self.cluster = Cluster(at(start))
-        self.writes = Writes(faults=faults or {}, stops=frozenset(stops), on_the_wire=on_the_wire)
+        self.writes = Writes(
+            faults=faults or {}, stops=frozenset(stops), on_the_wire=on_the_wire, late_seconds=late_seconds
+        )
         self.events: list[str] = []
         self.ledger = Ledger(self.cluster, prompt=not (lagging or trusting))
         self.deaths = 0
         self.take_overs = 0
+        self.arrivals: list[str] = []
+        """The writes that were late, and what came of them."""
         self.job_seconds = job_seconds
         self.exit_code = 0
         self._lagging, self._crowd = lagging, crowd
@@ -555,8 +573,9 @@ class Simulation:
         target = at(moment) if isinstance(moment, str) else moment
         while True:
             self._kubernetes()
+            self._arrive()
             self.work()
-            upcoming = [self._next_end()]
+            upcoming = [self._next_end(), *(when for when, _, _ in self.writes.on_their_way)]
             if self.process is not None:
                 upcoming += [self.process.agenda.next(), self.process.crowds.next(self.now)]
             moments = [when for when in upcoming if when is not None and when <= target]
@@ -565,7 +584,23 @@ class Simulation:
             self.cluster.now = max(self.now, min(moments))
         self.cluster.now = max(self.now, target)
         self._kubernetes()
+        self._arrive()
         self.work()
+
+    def _arrive(self) -> None:
+        """Let writes that are late have their effect, now that nobody waits for an answer."""
+        arrived = [write for write in self.writes.on_their_way if write[0] <= self.now]
+        self.writes.on_their_way = [write for write in self.writes.on_their_way if write[0] > self.now]
+        self.ledger.late = True
+        for _, what, effect in arrived:
+            try:
+                effect()
+            except ApiError as error:
+                what = f"{what}, refused: {error.status}"
+            self.arrivals.append(f"{self.now:%H:%M:%S} {what}")
+        self.ledger.late = False
+        if self.process is None:
+            self.cluster.collect_garbage()
 
     def _kubernetes(self) -> None:
         """Let the other controllers and the kubelet do what is due."""
@@ -612,7 +647,7 @@ class Simulation:
             self.work()
             # What finishes in one second may be counted in the next, and pods that linger are looked at every 2 s.
             terminating = any(pods.ends_at is not None for pods in self.cluster.pods.values())
-            quiet = 0 if terminating or self._busy() else quiet + 1
+            quiet = 0 if terminating or self.writes.on_their_way or self._busy() else quiet + 1
             if quiet == 4:
                 break
         self.ledger.check_at_rest()
