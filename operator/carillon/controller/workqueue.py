@@ -23,6 +23,9 @@ MOST_OF_FREE = 2
 """A namespace gets another worker while it has fewer than so many times the free ones: alone it gets two thirds of all,
 and with any number of others there is always one left for who comes next (the dynamic threshold of shared buffers,
 Choudhury and Hahne 1998)."""
+MOST_CALM = 24
+"""So many workers may be at keys that are not urgent: more of them get no more done by the API server, which then
+answers what is urgent later, too."""
 IN_A_ROW = 4
 """So many keys of an urgency go before one that is less urgent."""
 LONGEST_REST_SECONDS = 30.0
@@ -59,6 +62,8 @@ class WorkQueue:
         """And how urgent they were when they were taken."""
         self._busy: Counter[str] = Counter()
         """Workers of a namespace."""
+        self._calm = 0
+        """Workers at keys that are not urgent."""
         self._again: dict[WorkKey, Urgency] = {}
         self._arrival = asyncio.Event()
 
@@ -108,7 +113,9 @@ class WorkQueue:
 
     def done(self, key: WorkKey) -> None:
         """End the work on a key that `get` returned."""
-        if self._working.pop(key, None) is not None:
+        urgency = self._working.pop(key, None)
+        if urgency is not None:
+            self._calm -= urgency is Urgency.CALM
             self._busy[key.namespace] -= 1
             if not self._busy[key.namespace]:
                 del self._busy[key.namespace]
@@ -131,6 +138,7 @@ class WorkQueue:
             return None
         key, urgency = found
         self._working[key] = urgency
+        self._calm += urgency is Urgency.CALM
         self._busy[key.namespace] += 1
         self._order(key.namespace)
         return key
@@ -139,7 +147,7 @@ class WorkQueue:
         """Take the next key of this urgency, or one in five that is less urgent; any, where that is all there is."""
         line = self._lines[urgency]
         if urgency is Urgency.CALM:
-            return self._taken(line.take(self._may), urgency)
+            return self._taken(line.take(self._may_calmly), urgency)
         found = self._taken(line.take(self._may), urgency) if self._in_a_row[urgency] < IN_A_ROW else None
         if found is not None:
             self._in_a_row[urgency] += 1
@@ -181,6 +189,9 @@ class WorkQueue:
         # Those that may not are fewer than half of the workers, so that looking past them takes no longer with more
         # namespaces.
         return self._busy[namespace] < MOST_OF_FREE * (self._workers - len(self._working))
+
+    def _may_calmly(self, namespace: str) -> bool:
+        return self._may(namespace) and self._busy[namespace] < MOST_OF_FREE * (MOST_CALM - self._calm)
 
 
 def _namespace_of(key: WorkKey) -> str:

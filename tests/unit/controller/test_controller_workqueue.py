@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from carillon.controller.workqueue import IN_A_ROW, LONGEST_REST_SECONDS, Urgency, WorkQueue
+from carillon.controller.workqueue import IN_A_ROW, LONGEST_REST_SECONDS, MOST_CALM, Urgency, WorkQueue
 from carillon.engine.model import CalendarKey, Key, WorkKey
 
 A, B, C = (Key("n", name) for name in "abc")
@@ -188,12 +188,12 @@ class TestTurns:
     async def test_a_namespace_never_has_all_the_workers(self) -> None:
         queue = WorkQueue(workers=96)
         for key in names("slow", 1_000):
-            queue.add(key)
+            queue.add(key, Urgency.DUE)
         held = [await take(queue) for _ in range(64)]
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(0)
         assert not waiting.done(), "two thirds are its own"
-        queue.add(A)
+        queue.add(A, Urgency.DUE)
         assert await asyncio.wait_for(waiting, 1) == A
         queue.done(A)
         queue.done(held[0])
@@ -354,3 +354,22 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+async def test_what_is_not_urgent_does_not_take_all_workers() -> None:
+    """More of it at a time would be done no sooner, and the answers to what is urgent would come later."""
+    queue = WorkQueue(workers=96)
+    for number in range(100):
+        queue.add(Key("crowd", f"c{number}"))
+    taken = [await queue.get() for _ in range(MOST_CALM * 2 // 3)]
+    waits = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waits.done()
+    queue.add(Key("other", "calm"))
+    assert await waits == Key("other", "calm"), "there is one left for others"
+    queue.add(Key("crowd", "due"), Urgency.DUE)
+    assert await asyncio.wait_for(queue.get(), 1) == Key("crowd", "due"), "and for what is urgent"
+    queue.done(Key("crowd", "due"))
+    queue.done(Key("other", "calm"))
+    queue.done(taken[0])
+    assert (await asyncio.wait_for(queue.get(), 1)).name.startswith("c")
