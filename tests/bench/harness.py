@@ -183,28 +183,43 @@ class OperatorProcess:
 
 async def finish_pods(connection: Client, namespace: str = NAMESPACE) -> None:
     """Stand in for a kubelet: report each pod as succeeded as soon as it is there."""
-    _, version = await connection.list(PODS, namespace)
+    while True:
+        try:
+            await _finish_pods(connection, namespace)
+        except (ApiError, Unreachable) as error:  # of a machine that is busy
+            print(f"the stand-in for a kubelet begins anew: {error}", file=sys.stderr)
+
+
+async def _finish_pods(connection: Client, namespace: str) -> None:
+    pods, version = await connection.list(PODS, namespace)
+    for pod in pods:
+        await _finish(connection, pod)
     while True:
         stream = connection.watch(PODS, namespace, resource_version=version, timeout_seconds=3600)
         async with aclosing(stream) as events:
             async for kind, pod in events:
                 version = pod["metadata"]["resourceVersion"]
-                if kind != "ADDED":
-                    continue
-                name = pod["metadata"]["name"]
-                try:
-                    await connection.merge_patch(
-                        PODS, namespace, name, {"status": {"phase": "Succeeded"}}, subresource="status"
-                    )
-                except ApiError as error:
-                    if not error.not_found:
-                        raise
+                if kind == "ADDED":
+                    await _finish(connection, pod)
+
+
+async def _finish(connection: Client, pod: dict[str, Any]) -> None:
+    if pod.get("status", {}).get("phase") == "Succeeded":
+        return
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    try:
+        await connection.merge_patch(PODS, namespace, name, {"status": {"phase": "Succeeded"}}, subresource="status")
+    except ApiError as error:
+        if not error.not_found:
+            raise
 
 
 class Probe:
-    """A definition that is due every second in a namespace of its own, and when its Jobs are seen."""
+    """Definitions in a namespace of their own, of which one is due every second, and when their Jobs are seen."""
 
     NAMESPACE = "probe"
+    DEFINITIONS = 10
+    """Each is due every so many seconds: to be due every second would be slow by itself on a machine that is busy."""
 
     def __init__(self, connection: Client) -> None:
         self._connection = connection
@@ -213,23 +228,26 @@ class Probe:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
-        """Make the definition, and watch."""
-        start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
-        body = scheduled_job("probe", [{"name": "second", "interval": f"R/{start}/PT1S"}])
-        body["metadata"]["namespace"] = self.NAMESPACE
-        await self._connection.create(SCHEDULED_JOBS, self.NAMESPACE, body)
+        """Make the definitions, and watch."""
+        for number in range(self.DEFINITIONS):
+            start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() // 60 * 60 - 60 + number))
+            body = scheduled_job(f"probe-{number}", [{"name": "due", "interval": f"R/{start}/PT{self.DEFINITIONS}S"}])
+            body["metadata"]["namespace"] = self.NAMESPACE
+            await self._connection.create(SCHEDULED_JOBS, self.NAMESPACE, body)
         self._tasks = [
             asyncio.create_task(finish_pods(self._connection, self.NAMESPACE)),
             asyncio.create_task(self._watch()),
         ]
 
     async def end(self) -> None:
-        """Delete the definition, with all that it owns, and watch no more."""
+        """Delete the definitions, with all that they own, and watch no more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
-        found = await self._connection.get(SCHEDULED_JOBS, self.NAMESPACE, "probe")
-        await self._connection.delete(SCHEDULED_JOBS, self.NAMESPACE, "probe", uid=found["metadata"]["uid"])
+        for number in range(self.DEFINITIONS):
+            name = f"probe-{number}"
+            found = await self._connection.get(SCHEDULED_JOBS, self.NAMESPACE, name)
+            await self._connection.delete(SCHEDULED_JOBS, self.NAMESPACE, name, uid=found["metadata"]["uid"])
 
     async def first_after(self, moment: float, *, due_after: float = 0.0) -> float:
         """Wait for the first Job that is seen after a moment; seconds from then."""

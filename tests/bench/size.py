@@ -67,7 +67,7 @@ async def measure(connection: Client, kubeconfig: str, count: int, seconds: int,
     first = OperatorProcess(kubeconfig, *arguments)
     cold = await probe.first_after(at)
     print(f"{count} definitions: from start to the first Job {cold:.1f} s", flush=True)
-    await first.until_settled(count + 1)
+    await first.until_settled(count + Probe.DEFINITIONS)
     settled, spent = time.monotonic() - began - 1, first.footprint().cpu_seconds
     print(f"  all looked at after {settled:.1f} s, with {spent:.1f} s of CPU", flush=True)
     second = OperatorProcess(kubeconfig, *arguments)
@@ -77,7 +77,7 @@ async def measure(connection: Client, kubeconfig: str, count: int, seconds: int,
     at = time.time()
     first.kill()
     killed = await probe.first_after(at, due_after=at)
-    await second.until_settled(count + 1)
+    await second.until_settled(count + Probe.DEFINITIONS)
     third = OperatorProcess(kubeconfig, *arguments)
     await third.until_ready()
     await asyncio.sleep(5)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from carillon.kube.resources import JOB_RUNS, JOBS, SCHEDULED_JOBS, Resource
 from tests.unit.engine.builders import NAMESPACE, at, raw_definition
@@ -29,10 +30,10 @@ BOUNDED = 20_000
 MOST_GROWTH_BYTES = 2_000_000
 
 
-class _Forgets(list[str]):
+class _Forgets(list[Any]):
     """A log of the simulation that keeps nothing."""
 
-    def append(self, _: str) -> None:
+    def append(self, _: object) -> None:
         pass
 
 
@@ -44,7 +45,9 @@ class Soak:
         self._random = random.Random(seed)
         self._numbers: Iterator[int] = itertools.count()
         self._cluster = Cluster(at("12:00:30"))
-        self._process = Process(self._cluster, Writes(log=_Forgets()), _Forgets())
+        self._process = Process(self._cluster, Writes(log=_Forgets(), at=_Forgets()), _Forgets())
+        # What the watches have told is the simulation's to keep, for views of a while ago, and not the operator's.
+        self._process.watches.past = {kind: _Forgets() for kind in self._cluster.objects}
         self._cluster.watchers.append(self._count)
         for number in range(BOUNDED):
             self._process.store.drop(f"{number:036}")
