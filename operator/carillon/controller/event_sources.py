@@ -6,6 +6,7 @@ process, for events are at most once (design 3.11).
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,10 @@ from carillon.engine.model import Definition, Key, PlannedEvent
 from carillon.kube.client import Client
 from carillon.kube.resources import Resource
 
+MOST_TRIGGERS = 200
+"""Of one namespace on one kind: each event is looked at for each of them, before the next event of anybody is."""
+ARRANGING_SECONDS, ARRANGING_SHARE = 0.005, 0.05
+"""To go over all triggers, when some have changed, takes this share of the time where it takes longer than that."""
 KUBERNETES_EVENTS = ("events",)
 """Always watched as a whole: what they speak of is not in their metadata."""
 
@@ -188,7 +193,11 @@ class EventSources:
         while True:
             await self._arrange_soon.wait()
             self._arrange_soon.clear()
+            began = time.thread_time()
             self._arrange(group)
+            seconds = time.thread_time() - began
+            if seconds > ARRANGING_SECONDS:
+                await asyncio.sleep(seconds / ARRANGING_SHARE)
 
     def _arrange(self, group: asyncio.TaskGroup) -> None:
         """Start the watches that are needed now, and end the others."""
@@ -200,6 +209,11 @@ class EventSources:
                     self._by_namespace.setdefault((source, key.namespace), []).append(subscription)
                 else:
                     self._note_watched(subscription, _not_allowed(source))
+        for (source, namespace), here in self._by_namespace.items():
+            if len(here) > MOST_TRIGGERS:
+                self._leave_out(source, here)
+            if any(not subscription.since for subscription in here):
+                self._new.add((source, namespace))
         needed: dict[_WatchKey, dict[str, Needs]] = {}
         for (source, namespace), here in self._by_namespace.items():
             scope = namespace if self._namespaces else None
@@ -212,6 +226,18 @@ class EventSources:
                 self._watches[where] = self._start(group, where)
             source = where[0]
             self._watches[where].watch.need(needs, [n for s, n in new if s == source and n in needs])
+
+    def _leave_out(self, source: EventSource, here: list[_Subscription]) -> None:
+        """Have those triggers of a namespace not watched that are too many: those of the youngest definitions."""
+        here.sort(key=lambda each: (self._created(each.key), each.key.name, each.trigger.name))
+        for subscription in here[MOST_TRIGGERS:]:
+            subscription.since = 0
+            self._note_watched(subscription, _too_many(source))
+        del here[MOST_TRIGGERS:]
+
+    def _created(self, key: Key) -> float:
+        definition = self._store.definition(key)
+        return definition.created.timestamp() if definition is not None else float("inf")
 
     def _start(self, group: asyncio.TaskGroup, where: _WatchKey) -> _Watch:
         source, scope = where
@@ -306,7 +332,7 @@ class EventSources:
             if seen.old is None:
                 return PassedOver.OLD_OBJECT_UNKNOWN
             old = seen.old
-        verdict = await self._filters.evaluate((key, trigger.name), trigger.spec.filter, seen.json, old)
+        verdict = await self._filters.evaluate((key, trigger.name), key.namespace, trigger.spec.filter, seen.json, old)
         self._ledger.trouble(key, trigger.name, verdict if verdict.trouble else None)
         return verdict.passed_over
 
@@ -332,6 +358,13 @@ def _needs(source: EventSource, subscriptions: Collection[_Subscription]) -> Nee
     return Needs(
         whole=filtering or source.resource in KUBERNETES_EVENTS,
         looks_back=any(subscription.trigger.looks_back for subscription in subscriptions),
+    )
+
+
+def _too_many(source: EventSource) -> str:
+    return (
+        f"found more than {MOST_TRIGGERS} triggers on {source.resource} in this namespace, and those of the oldest "
+        "ScheduledJobs are watched; have fewer ones, or some of them in another namespace"
     )
 
 

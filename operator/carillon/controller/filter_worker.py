@@ -9,6 +9,7 @@ import resource
 import signal
 import struct
 import sys
+import time
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -21,8 +22,8 @@ CPU_SECONDS = 0.2
 MEMORY_BYTES = 256 * 1024 * 1024
 LENGTHS = struct.Struct(">III")
 """Of expression, object and old object, which follow in this order; no old object is empty."""
-ANSWER = struct.Struct(">cI")
-"""The verdict, and the length of the words that follow."""
+ANSWER = struct.Struct(">cdI")
+"""The verdict, what it took in seconds of CPU time, and the length of the words that follow."""
 TRUE, FALSE, FAILED = b"T", b"F", b"E"
 
 
@@ -36,14 +37,15 @@ def main() -> None:
     while (header := requests.read(LENGTHS.size)) and len(header) == LENGTHS.size:
         expression, current, old = (requests.read(length) for length in LENGTHS.unpack(header))
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        began = time.process_time()
         verdict, words = evaluate(expression.decode(), current, old)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _answer(answers, verdict, words)
+        _answer(answers, verdict, time.process_time() - began, words)
 
 
-def _answer(answers: BinaryIO, verdict: bytes, words: str) -> None:
+def _answer(answers: BinaryIO, verdict: bytes, seconds: float, words: str) -> None:
     text = words.encode()
-    answers.write(ANSWER.pack(verdict, len(text)) + text)
+    answers.write(ANSWER.pack(verdict, seconds, len(text)) + text)
     answers.flush()
 
 

@@ -1,7 +1,8 @@
 """Evaluates the filters of event triggers in a process of its own, which is killed when one takes too long.
 
 An expression that has burned its time is left alone for a minute, and longer each time that it does so again: its
-events count as filtered meanwhile, and the other triggers wait for it a fraction of a second at the most.
+events count as filtered meanwhile, and the other triggers wait for it a fraction of a second at the most. Where the
+filters of one namespace take much together, they are cut off together: a namespace has a budget of CPU time.
 """
 
 import asyncio
@@ -15,12 +16,15 @@ from pathlib import Path
 
 import carillon
 from carillon.controller import filter_worker
+from carillon.controller.budgets import Budgets
 from carillon.controller.filter_worker import ANSWER, CPU_SECONDS, FALSE, LENGTHS, TRUE
 from carillon.engine.eventmatch import PassedOver
 
 WALL_SECONDS = 30.0
 """For one evaluation, the start of the process included, on a machine that is very busy: the kernel's limit is on CPU
 time alone, and does not see a process that was stopped."""
+SHARE, BURST_SECONDS = 0.1, 2.0
+"""Of CPU time for the filters of one namespace: a tenth of a core, and so many seconds at once after a rest."""
 SHORTEST_REST_SECONDS = 60.0
 LONGEST_REST_SECONDS = 3600.0
 MOST_BYTES = 512 * 1024
@@ -43,6 +47,13 @@ TOO_LARGE = Verdict(
 )
 
 
+_SPENT = Verdict(
+    PassedOver.FILTER_TIMEOUT,
+    f"was not evaluated: the filters of this namespace have taken more than {SHARE * 100:.0f} % of a core; have fewer "
+    "triggers with filters, narrow them with labelSelector or types, or write filters that look at fewer things",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rest:
     times: int
@@ -52,16 +63,18 @@ class _Rest:
 class Filters:
     """One worker process, started when it is needed, one evaluation at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, budgets: Budgets | None = None) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._resting: dict[Hashable, _Rest] = {}
+        self._budgets = budgets or Budgets(share=SHARE, burst_seconds=BURST_SECONDS)
 
-    async def evaluate(self, who: Hashable, expression: str, current: bytes, old: bytes) -> Verdict:
+    async def evaluate(self, who: Hashable, namespace: str, expression: str, current: bytes, old: bytes) -> Verdict:
         """Evaluate a filter.
 
         Args:
             who: whose filter it is; it is this one that rests after it has burned its time.
+            namespace: whose budget pays for it.
             expression: CEL over `object` and `oldObject`.
             current: the object as JSON.
             old: as it was before, as JSON; empty for null.
@@ -71,16 +84,19 @@ class Filters:
         rest = self._resting.get(who)
         if rest is not None and time.monotonic() < rest.until:
             return _took_too_long()
+        if self._budgets.wait_seconds(namespace):
+            return _SPENT
         async with self._turn:
             try:
                 async with asyncio.timeout(WALL_SECONDS):
-                    verdict = await self._ask(expression, current, old)
+                    verdict, seconds = await self._ask(expression, current, old)
             except TimeoutError:
                 await self._kill()
-                verdict = _took_too_long()
+                verdict, seconds = _took_too_long(), CPU_SECONDS
             except asyncio.CancelledError:
                 await self._kill()  # an answer that nobody has read would be taken for the next one's
                 raise
+        self._budgets.spend(namespace, seconds)
         if verdict.passed_over is PassedOver.FILTER_TIMEOUT:
             self._rest(who)
         elif rest is not None:
@@ -101,7 +117,8 @@ class Filters:
         seconds = min(SHORTEST_REST_SECONDS * 2 ** min(times, 10), LONGEST_REST_SECONDS)
         self._resting[who] = _Rest(times, time.monotonic() + seconds)
 
-    async def _ask(self, expression: str, current: bytes, old: bytes) -> Verdict:
+    async def _ask(self, expression: str, current: bytes, old: bytes) -> tuple[Verdict, float]:
+        """Have the process say; the verdict, and what it took in seconds of CPU time."""
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -109,18 +126,19 @@ class Filters:
         try:
             process.stdin.writelines([LENGTHS.pack(len(text), len(current), len(old)), text, current, old])
             await process.stdin.drain()
-            verdict, length = ANSWER.unpack(await process.stdout.readexactly(ANSWER.size))
+            verdict, seconds, length = ANSWER.unpack(await process.stdout.readexactly(ANSWER.size))
             words = (await process.stdout.readexactly(length)).decode()
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await process.wait()
             self._process = None
             if code == -signal.SIGPROF:
-                return _took_too_long()
+                return _took_too_long(), CPU_SECONDS
             memory = filter_worker.MEMORY_BYTES // (1024 * 1024)
-            return Verdict(PassedOver.FILTER_FAILED, f"ended with code {code}, perhaps for it needed over {memory} MiB")
+            words = f"ended with code {code}, perhaps for it needed over {memory} MiB"
+            return Verdict(PassedOver.FILTER_FAILED, words), CPU_SECONDS
         if verdict == TRUE:
-            return COUNTS
-        return FILTERED if verdict == FALSE else Verdict(PassedOver.FILTER_FAILED, words)
+            return COUNTS, seconds
+        return FILTERED if verdict == FALSE else Verdict(PassedOver.FILTER_FAILED, words), seconds
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

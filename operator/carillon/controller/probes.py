@@ -1,16 +1,18 @@
-"""`/livez`, `/readyz` and `/metrics` for the kubelet and Prometheus."""
+"""`/livez`, `/readyz` and `/metrics` for the kubelet and Prometheus.
+
+A connection is for one request, and they are bounded, in all and for each address: who floods the port takes no more.
+"""
 
 import time
 from collections.abc import Callable
 
 from aiohttp import web
 
+from carillon.controller.connections import BoundedServer
 from carillon.controller.metrics import Metrics
 
 RENDER_SECONDS = 1.0
 """Metrics are printed anew so often at most: with thousands of definitions that takes a twentieth of it."""
-IDLE_SECONDS = 15.0
-"""A connection on which nobody asks is closed."""
 
 
 class Probes:
@@ -35,7 +37,8 @@ class Probes:
         self._alive = alive
         self._ready = ready
         self._refresh = refresh
-        self._runner: web.AppRunner | None = None
+        self._pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._print_metrics}
+        self._runner: web.ServerRunner | None = None
         self._rendered, self._rendered_at = b"", float("-inf")
 
     async def start(self, address: str, port: int) -> None:
@@ -44,11 +47,7 @@ class Probes:
         Raises:
             OSError: the port is taken.
         """
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._print_metrics)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS)
+        self._runner = web.ServerRunner(BoundedServer(self._handle), shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, address, port).start()
 
@@ -57,13 +56,24 @@ class Probes:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _livez(self, _: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        page = self._pages.get(request.path)
+        if page is None:
+            response = web.Response(status=404, text=f"found {request.path!r}; there are {', '.join(self._pages)}\n")
+        elif request.method not in ("GET", "HEAD"):
+            response = web.Response(status=405, text="use GET\n", headers={"Allow": "GET, HEAD"})
+        else:
+            response = page()
+        response.force_close()
+        return response
+
+    def _livez(self) -> web.Response:
         return _answer(self._alive())
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    def _readyz(self) -> web.Response:
         return _answer(self._ready())
 
-    async def _print_metrics(self, _: web.Request) -> web.Response:
+    def _print_metrics(self) -> web.Response:
         now = time.monotonic()
         if now - self._rendered_at >= RENDER_SECONDS:
             self._refresh()

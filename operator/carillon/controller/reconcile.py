@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from carillon.controller.agenda import Agenda
+from carillon.controller.costly import CostlyDecisions
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.prepared import Prepared, prepare
@@ -68,8 +69,12 @@ class Reconciler:
         metrics: Metrics,
         clock: Callable[[], datetime],
         make_sure: Callable[[Key], Awaitable[None]],
+        costly: CostlyDecisions | None = None,
     ) -> None:
-        """`make_sure`: has a definition known as it is now, and not as it was before this process led."""
+        """Take what it works with.
+
+        `make_sure` has a definition known as it is now, and not as it was before this process led.
+        """
         self._store = store
         self._agenda = agenda
         self._queue = queue
@@ -77,6 +82,7 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._make_sure = make_sure
+        self._costly = costly or CostlyDecisions()
         self._put_offs: dict[WorkKey, _PutOff] = {}
         self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}
@@ -121,7 +127,8 @@ class Reconciler:
             else:
                 self._unwatched_looked_up.pop(key, None)
         if isinstance(key, Key):
-            self._wake_next(key)
+            with self._costly.measured(key.namespace):
+                self._wake_next(key)
 
     def _wake_next(self, key: Key) -> None:
         """Have those of the group looked at whose turn has come, as the key may have let go of a slot."""
@@ -143,10 +150,12 @@ class Reconciler:
         asked: set[tuple[int, CalendarKey]] = set()
         tried: tuple[plans.First, ...] = ()
         for _ in range(ROUNDS):
+            await self._costly.wait(key.namespace)
             if isinstance(key, Key):
                 self._queue.answered(key)
                 await self._ask_for_missing_calendars(key, asked)
-            plan = self._decide(key)
+            with self._costly.measured(key.namespace):
+                plan = self._decide(key)
             self._agenda.set(key, plan.wake_at)
             if not plan.actions:
                 if isinstance(key, Key):

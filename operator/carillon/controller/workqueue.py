@@ -23,9 +23,9 @@ MOST_OF_FREE = 2
 """A namespace gets another worker while it has fewer than so many times the free ones: alone it gets two thirds of all,
 and with any number of others there is always one left for who comes next (the dynamic threshold of shared buffers,
 Choudhury and Hahne 1998)."""
-MOST_CALM = 24
-"""So many workers may be at keys that are not urgent: more of them get no more done by the API server, which then
-answers what is urgent later, too."""
+MOST_CALM = 12
+"""So many workers may be at keys that are not urgent: more of them get little more done by an API server that is busy,
+and have it answer later what is urgent (docs/performance.md, one tenant's thousands)."""
 IN_A_ROW = 4
 """So many keys of an urgency go before one that is less urgent."""
 LONGEST_REST_SECONDS = 30.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from carillon.controller import event_watch
+from carillon.controller import event_sources, event_watch
 from carillon.controller.event_sources import EventSources
 from carillon.controller.metrics import Metrics
 from carillon.controller.old_objects import OldObjects
@@ -349,3 +349,28 @@ class TestOldObjects:
         old.swap(other, "a", b"22")
         old.forget(one)
         assert (len(old), old.bytes) == (1, 2)
+
+
+async def test_of_too_many_triggers_of_a_namespace_the_oldest_are_watched(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event is looked at for each of them; and one more is, when another one goes."""
+    monkeypatch.setattr(event_sources, "MOST_TRIGGERS", 2)
+    bench = make()
+    for version, name in enumerate(("a", "b", "c"), start=10):
+        bench.define(name=name, version=version)
+    await bench.start()
+
+    def watched(name: str) -> str | None:
+        return bench.store.notes(Key(NAMESPACE, name)).event_watched.get("t")
+
+    assert (watched("a"), watched("b")) == ("", "")
+    assert "found more than 2 triggers on configmaps in this namespace" in (watched("c") or "")
+    await bench.server.tell("ADDED", config_map("first", 101))
+    assert bench.told("a") == bench.told("b") == ["Created first"]
+    assert bench.told("c") == []
+    bench.store.drop("uid-a")
+    await settle()
+    assert watched("c") == ""
+    await bench.server.tell("ADDED", config_map("second", 102))
+    assert bench.told("c") == ["Created second"]

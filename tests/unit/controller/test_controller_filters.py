@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from carillon.controller.budgets import Budgets
 from carillon.controller.filters import MOST_BYTES, Filters
 from carillon.engine.eventmatch import PassedOver
 
@@ -21,9 +22,11 @@ async def filters() -> AsyncIterator[Filters]:
     await made.close()
 
 
-async def verdict(filters: Filters, expression: str, current: Any, old: Any = None, who: str = "a") -> Any:
+async def verdict(
+    filters: Filters, expression: str, current: Any, old: Any = None, who: str = "a", namespace: str = "team"
+) -> Any:
     before = orjson.dumps(old) if old is not None else b""
-    return await filters.evaluate(who, expression, orjson.dumps(current), before)
+    return await filters.evaluate(who, namespace, expression, orjson.dumps(current), before)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,22 @@ async def test_one_that_takes_too_much_memory_is_ended(filters: Filters) -> None
 async def test_an_object_that_is_too_large_is_not_looked_at(filters: Filters) -> None:
     found = await verdict(filters, "true", {"data": "x" * MOST_BYTES})
     assert (found.passed_over, "512 KiB" in found.trouble) == (PassedOver.TOO_LARGE, True)
+
+
+async def test_the_filters_of_a_namespace_are_cut_off_together() -> None:
+    """None of them takes too long, and many of them do."""
+    now = 0.0
+    filters = Filters(Budgets(share=0.1, burst_seconds=0.05, monotonic=lambda: now))
+    slow = "object.l.all(a, object.l.all(b, a + b >= 0))"
+    try:
+        for number in range(1000):
+            found = await verdict(filters, slow, LONG, who=f"trigger-{number}", namespace="greedy")
+            if found.passed_over is not None:
+                break
+        assert found.passed_over is PassedOver.FILTER_TIMEOUT
+        assert "10 % of a core" in found.trouble
+        assert (await verdict(filters, slow, LONG, namespace="modest")).passed_over is None
+        now += 60
+        assert (await verdict(filters, slow, LONG, who="trigger-0", namespace="greedy")).passed_over is None
+    finally:
+        await filters.close()

@@ -1,11 +1,13 @@
 """The probes: 200 while all is well, 503 with the reason otherwise."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
+from carillon.controller.connections import MOST_OF_AN_ADDRESS
 from carillon.controller.metrics import Metrics
 from carillon.controller.probes import RENDER_SECONDS, Probes
 
@@ -87,6 +89,26 @@ async def test_metrics_are_printed_once_a_second_whoever_asks(world: World) -> N
 
 async def test_another_path_is_not_there(world: World) -> None:
     assert (await world.ask("/"))[0] == 404
+
+
+async def test_only_what_reads_is_answered(world: World) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"http://127.0.0.1:{world.port}/livez") as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        async with session.head(f"http://127.0.0.1:{world.port}/livez") as answer:
+            assert answer.status == 200
+
+
+async def test_an_address_has_so_many_connections(world: World) -> None:
+    """And who has them all keeps them for seconds only."""
+    idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MOST_OF_AN_ADDRESS)]
+    assert (await world.ask("/livez"))[0] == 429
+    for _, writer in idle:
+        writer.close()
+        await writer.wait_closed()
+    async with asyncio.timeout(10):
+        while (await world.ask("/livez"))[0] != 200:  # noqa: ASYNC110  (the server tells nobody)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_port_that_is_taken_is_an_error(world: World) -> None:

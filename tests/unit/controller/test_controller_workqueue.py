@@ -199,11 +199,14 @@ class TestTurns:
         queue.done(held[0])
         assert await take(queue) == Key("slow", "00064"), "one for one"
 
-    async def test_each_of_many_slow_namespaces_leaves_one_for_the_next(self) -> None:
+    @pytest.mark.parametrize(("namespaces", "urgency"), [("abcdefgh", Urgency.DUE), ("abcd", Urgency.CALM)])
+    async def test_each_of_many_slow_namespaces_leaves_one_for_the_next(
+        self, namespaces: str, urgency: Urgency
+    ) -> None:
         queue = WorkQueue(workers=20)
-        for namespace in "abcdefgh":
+        for namespace in namespaces:
             for key in names(namespace, 100):
-                queue.add(key)
+                queue.add(key, urgency)
         taken = []
         while True:
             try:
@@ -211,7 +214,7 @@ class TestTurns:
             except TimeoutError:
                 break
         assert len(taken) < 20
-        queue.add(A)
+        queue.add(A, urgency)
         assert await take(queue) == A
 
     @pytest.mark.parametrize("workers", [1, 2, 3])
