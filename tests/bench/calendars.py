@@ -20,6 +20,7 @@ import structlog
 
 from carillon.api.base import API_VERSION, rfc3339
 from carillon.controller.agenda import Agenda
+from carillon.controller.costly import CostlyDecisions
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.reconcile import Reconciler
@@ -92,6 +93,7 @@ class World:
             metrics=Metrics(),
             clock=utc_now,
             make_sure=_known_for_sure,
+            costly=CostlyDecisions(),
         )
         self.worker = Worker(
             store=self.store,

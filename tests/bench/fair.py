@@ -3,6 +3,7 @@
 All of the crowd are edited as fast as the API server takes it; then all are due at one instant, at which nothing of
 theirs may run (`exclude`), so that each is a decision and a record. All the while another namespace has a run each
 second, a Run Now and an edit every two: how long these take, beside what they take in quiet, is what the crowd costs.
+With --one-group they share one slot instead, and queue for it: each decision has thousands of waiting runs to look at.
 What it costs the API server, and not the operator, is told by how long the bare creation of a JobRun takes: a run is
 at least two such requests, one after the other.
 """
@@ -31,6 +32,7 @@ from tests.bench.size import populate
 
 QUIET_SECONDS = 20
 PACE_SECONDS = 2.0
+GROUP_SECONDS = 90
 
 
 class Neighbour:
@@ -110,16 +112,19 @@ class Neighbour:
             await asyncio.sleep(0.05)
 
 
-async def edit_all(connection: Client, names: list[str], due: datetime) -> None:
-    """Have all of the crowd due at one instant, in which `exclude` lets none of them run."""
-    days = [f"{due + timedelta(days=n):%Y-%m-%d}" for n in (-1, 0, 1)]
-    spec = {"triggers": [{"name": "once", "at": rfc3339(due)}], "exclude": {"dates": days}}
+async def edit_all(connection: Client, names: list[str], due: datetime, *, one_group: bool) -> None:
+    """Have all of the crowd due at one instant: one after the other, or `exclude` lets none of them run."""
+    spec: dict[str, Any] = {"triggers": [{"name": "once", "at": rfc3339(due)}]}
+    if one_group:
+        spec["concurrency"] = {"policy": "Queue", "max": 1, "group": "crowd"}
+    else:
+        spec["exclude"] = {"dates": [f"{due + timedelta(days=n):%Y-%m-%d}" for n in (-1, 0, 1)]}
     await each(
         [connection.merge_patch(SCHEDULED_JOBS, NAMESPACE, name, {"spec": spec}) for name in names], at_a_time=32
     )
 
 
-async def measure(kubeconfig: str, count: int) -> None:
+async def measure(kubeconfig: str, count: int, *, one_group: bool) -> None:
     """Watch the neighbour in quiet, while all are edited, and when all are due."""
     async with client(kubeconfig, Probe.NAMESPACE) as connection, client(kubeconfig) as own:
         await populate(connection, kubeconfig, count)
@@ -128,6 +133,7 @@ async def measure(kubeconfig: str, count: int) -> None:
         operator = OperatorProcess(kubeconfig)
         probe = Probe(own)
         neighbour = Neighbour(own, probe)
+        acting = asyncio.create_task(asyncio.sleep(0))
         try:
             await operator.until_settled(len(names))
             await probe.begin()
@@ -140,7 +146,7 @@ async def measure(kubeconfig: str, count: int) -> None:
             quiet = neighbour.print(f"in quiet, beside {len(names)} definitions of another namespace", {})
             due = datetime.now(UTC) + timedelta(seconds=60 + len(names) / 60)
             began = time.monotonic()
-            await edit_all(connection, names, due)
+            await edit_all(connection, names, due, one_group=one_group)
             edited = time.monotonic() - began
             await until_idle(operator)
             took = time.monotonic() - began
@@ -151,15 +157,19 @@ async def measure(kubeconfig: str, count: int) -> None:
                     "the crowd was due before its edits were over; the machine is too slow for these figures"
                 )
             neighbour.print("between", quiet)
+            if one_group:
+                await asyncio.sleep(GROUP_SECONDS)
+                neighbour.print(f"all of them due at once, one after the other: the first {GROUP_SECONDS} s", quiet)
+                return
             began = time.monotonic()
             await asyncio.sleep(2)
             await until_idle(operator)
             took = time.monotonic() - began - 1
             neighbour.print(f"all of them due at once, each recorded as skipped after {took:.0f} s", quiet)
-            acting.cancel()
         finally:
+            acting.cancel()
             operator.stop()
-        print(f"log: {operator.log}")
+            print(f"log: {operator.log}")
 
 
 async def until_idle(operator: OperatorProcess) -> None:
@@ -174,9 +184,10 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--one-group", action="store_true", help="the crowd shares one slot, and queues for it")
     arguments = parser.parse_args()
     with control_plane() as (kubeconfig, _):
-        asyncio.run(measure(kubeconfig, arguments.count))
+        asyncio.run(measure(kubeconfig, arguments.count, one_group=arguments.one_group))
 
 
 if __name__ == "__main__":

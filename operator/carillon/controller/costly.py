@@ -38,6 +38,10 @@ class CostlyDecisions:
         self._sleep = sleep
         self._budgets = Budgets(share=SHARE, burst_seconds=BURST_SECONDS, monotonic=monotonic)
 
+    def waits(self, namespace: str) -> bool:
+        """Whether a decision of the namespace would have to wait."""
+        return self._budgets.wait_seconds(namespace) > 0
+
     async def wait(self, namespace: str) -> None:
         """Wait until a decision of the namespace may be taken; for nothing, where its decisions are cheap."""
         # Of those that wake together the first decides before the next one looks, for nothing is awaited in between.

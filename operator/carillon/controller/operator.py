@@ -22,6 +22,7 @@ from carillon.controller.archivist import Archivist, Database
 from carillon.controller.backlog import Backlog
 from carillon.controller.callers import Callers
 from carillon.controller.comparison import Comparison
+from carillon.controller.costly import CostlyDecisions
 from carillon.controller.event_sources import EventSources
 from carillon.controller.execute import Executor
 from carillon.controller.kopf_shell import watch_definitions
@@ -72,7 +73,8 @@ class Operator:
         self._client = client
         self._metrics = metrics
         self._agenda = Agenda()
-        self._queue = WorkQueue(settings.workers)
+        costly = CostlyDecisions()
+        self._queue = WorkQueue(settings.workers, waits=costly.waits)
         self._recorder = Recorder(client, identity=settings.identity)
         self._backlog = _backlog(settings, self._report_lost)
         self._store = Store(
@@ -105,6 +107,7 @@ class Operator:
             metrics=metrics,
             clock=utc_now,
             make_sure=lambda key: self._comparison.make_sure(key),
+            costly=costly,
         )
         self._worker = Worker(
             store=self._store,

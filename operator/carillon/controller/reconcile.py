@@ -69,7 +69,7 @@ class Reconciler:
         metrics: Metrics,
         clock: Callable[[], datetime],
         make_sure: Callable[[Key], Awaitable[None]],
-        costly: CostlyDecisions | None = None,
+        costly: CostlyDecisions,
     ) -> None:
         """Take what it works with.
 
@@ -82,7 +82,7 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._make_sure = make_sure
-        self._costly = costly or CostlyDecisions()
+        self._costly = costly
         self._put_offs: dict[WorkKey, _PutOff] = {}
         self._prepared: dict[Key, Prepared] = {}
         self._unwatched_looked_up: dict[Key, datetime] = {}

@@ -126,6 +126,7 @@ class Worker:
             self._add_due(now)
             for key in self._agenda.crowds.ripe(now):
                 self._queue.add(key, Urgency.AHEAD)
+            self._queue.nudge()
             upcoming = self._agenda.next()
             wait = LONGEST_SLEEP_SECONDS if upcoming is None else (upcoming - now).total_seconds()
             await asyncio.sleep(min(max(wait, 0.001), LONGEST_SLEEP_SECONDS))

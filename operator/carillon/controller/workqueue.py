@@ -48,10 +48,17 @@ class WorkQueue:
     Args:
         workers: how many keys are worked on at a time.
         monotonic: a clock, in seconds.
+        waits: whether a namespace gets no worker now, as its decisions have taken long; asked again at `nudge`.
     """
 
-    def __init__(self, workers: int = DEFAULT_WORKERS, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        workers: int = DEFAULT_WORKERS,
+        monotonic: Callable[[], float] = time.monotonic,
+        waits: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._workers = workers
+        self._waits = waits
         self._monotonic = monotonic
         self._lines = {urgency: Turns[WorkKey](_namespace_of) for urgency in Urgency}
         """Of a namespace that has something urgent, what is less urgent rests."""
@@ -103,6 +110,10 @@ class WorkQueue:
             self._arrival.clear()
             await self._arrival.wait()
         return key
+
+    def nudge(self) -> None:
+        """Have those that `get` look again: a namespace may have waited long enough."""
+        self._arrival.set()
 
     def answered(self, key: WorkKey) -> None:
         """Forget what was asked of a key that is worked on, as all of it is looked at from here on.
@@ -188,7 +199,9 @@ class WorkQueue:
     def _may(self, namespace: str) -> bool:
         # Those that may not are fewer than half of the workers, so that looking past them takes no longer with more
         # namespaces.
-        return self._busy[namespace] < MOST_OF_FREE * (self._workers - len(self._working))
+        # Neither are those whose decisions take long, as each has had some of the loop.
+        few = self._busy[namespace] < MOST_OF_FREE * (self._workers - len(self._working))
+        return few and not self._waits(namespace)
 
     def _may_calmly(self, namespace: str) -> bool:
         return self._may(namespace) and self._busy[namespace] < MOST_OF_FREE * (MOST_CALM - self._calm)

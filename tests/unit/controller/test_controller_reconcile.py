@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from carillon.controller.agenda import Agenda
+from carillon.controller.costly import CostlyDecisions
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.reconcile import (
@@ -113,6 +114,7 @@ class World:
             metrics=self.metrics,
             clock=lambda: self.now,
             make_sure=known_for_sure,
+            costly=CostlyDecisions(),
         )
 
     def add(self, key: Key, *crons: str, generation: int = 1, version: int = 10) -> None:

@@ -376,3 +376,18 @@ async def test_what_is_not_urgent_does_not_take_all_workers() -> None:
     queue.done(Key("other", "calm"))
     queue.done(taken[0])
     assert (await asyncio.wait_for(queue.get(), 1)).name.startswith("c")
+
+
+@pytest.mark.parametrize("urgency", Urgency)
+async def test_a_namespace_whose_decisions_take_long_waits_until_it_may_go_on(urgency: Urgency) -> None:
+    costly = {"slow"}
+    queue = WorkQueue(waits=lambda namespace: namespace in costly)
+    queue.add(Key("slow", "a"), urgency)
+    queue.add(Key("other", "b"))
+    assert await queue.get() == Key("other", "b")
+    waits = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waits.done()
+    costly.clear()
+    queue.nudge()
+    assert await asyncio.wait_for(waits, 1) == Key("slow", "a")

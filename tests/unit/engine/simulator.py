@@ -20,8 +20,8 @@ from prometheus_client import Counter
 from carillon.api import keys
 from carillon.api.jobrun import Phase
 from carillon.controller.agenda import Agenda
-from carillon.controller.crowds import Crowds
 from carillon.controller.costly import CostlyDecisions
+from carillon.controller.crowds import Crowds
 from carillon.controller.execute import Executor
 from carillon.controller.metrics import Metrics
 from carillon.controller.reconcile import Reconciler
