@@ -6,7 +6,7 @@ A connection is for one request, and they are bounded, in all and for each addre
 import time
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from carillon.controller.connections import BoundedServer
 from carillon.controller.metrics import Metrics
@@ -61,7 +61,7 @@ class Probes:
         if page is None:
             response = web.Response(status=404, text=f"found {request.path!r}; there are {', '.join(self._pages)}\n")
         elif request.method not in ("GET", "HEAD"):
-            response = web.Response(status=405, text="use GET\n", headers={"Allow": "GET, HEAD"})
+            response = web.Response(status=405, text="use GET\n", headers={hdrs.ALLOW: "GET, HEAD"})
         else:
             response = page()
         response.force_close()
