@@ -416,7 +416,7 @@ class Operator:
         return f"the API server has been silent for {silent:.0f} s" if silent > CONTACT_LOST_SECONDS else None
 
     def _refresh(self) -> None:
-        self._metrics.queue_depth.set(len(self._queue))
+        self._metrics.queue_depth.set(self._worker.waiting)
         for resource, count in self._store.sizes().items():
             self._metrics.objects.labels(resource).set(count)
 

@@ -49,6 +49,8 @@ class Worker:
         self._tasks = tasks
         self._working = False
         self._failed = False
+        self._sure = True
+        """Whether everything that was known when this process began to lead is in the queue, or was looked at."""
         self._pulse = time.monotonic()
         self._began = [_IDLE] * tasks
         """Since when each task is at its key."""
@@ -67,10 +69,16 @@ class Worker:
         now = time.monotonic()
         return now - self._pulse < PULSE_LOST_SECONDS and now - max(self._began) < STUCK_SECONDS
 
+    @property
+    def waiting(self) -> int:
+        """How many keys are still to be looked at; of a new leader, everything that is known."""
+        return len(self._queue) if self._sure else max(len(self._queue), len(self._store.known()))
+
     async def run(self, *, until_sure: Callable[[], Awaitable[object]]) -> None:
         """Work until cancelled: on what is due at once, and once `until_sure` returns, on everything that is known."""
         self._working = True
         self._failed = False
+        self._sure = False
         self._pulse = time.monotonic()
         for key in self._store.known():
             # By the last leader's word, for none of them waits until all of them were looked at.
@@ -86,7 +94,7 @@ class Worker:
             log.exception("the worker failed")
             raise
         finally:
-            self._working = False
+            self._working, self._sure = False, True
             self._queue.clear()
             self._agenda.clear()
 
@@ -96,6 +104,7 @@ class Worker:
             self._queue.add(calendar)
         for _, key in sorted((self._store.next_due(key), key) for key in self._store.known()):
             self._queue.add(key)
+        self._sure = True
 
     async def _work(self, number: int) -> None:
         while True:

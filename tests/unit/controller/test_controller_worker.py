@@ -272,3 +272,17 @@ async def test_a_clock_that_is_set_back_has_everything_looked_at(world: World) -
         world.now -= timedelta(seconds=1)
         await asyncio.sleep(0.6)
         assert world.reconciler.looked_at == [ONE, ONE], "clocks are slewed by so much"
+
+
+async def test_until_all_are_known_for_sure_all_of_them_wait(world: World) -> None:
+    """The metric would say that nothing waits, just when everything does."""
+    world.add(ONE)
+    world.add(OTHER)
+    assert world.worker.waiting == 0, "a standby has nothing to look at"
+    world.sure.clear()
+    async with world.leading():
+        assert world.worker.waiting == 2
+        world.sure.set()
+        await world.until_looked_at(ONE, OTHER)
+        assert world.worker.waiting == 0
+    assert world.worker.waiting == 0
