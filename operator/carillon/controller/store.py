@@ -450,7 +450,12 @@ class Store:
             self._changed(self._keys[raw["metadata"]["uid"]])
 
     def put_found_cron_job(self, raw: Object) -> None:
-        """Take in a CronJob that a look-up or an apply has found, perhaps one that no watch tells of."""
+        """Take in a CronJob that a look-up or an apply has found, perhaps one that no watch tells of.
+
+        The watch may have overtaken the answer: what it has told since is not forgotten for it.
+        """
+        if self._is_older(raw):
+            return
         metadata = raw["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         self._families.setdefault(key, _Family()).cron_job = read_cron_job(raw)
@@ -467,7 +472,9 @@ class Store:
             family.cron_job = None
 
     def put_found_job(self, raw: Object, key: Key) -> None:
-        """Take in a Job that a look-up has found although the watch does not have it (any more)."""
+        """Take in a Job that a look-up has found although the watch does not have it (any more), or not yet."""
+        if self._is_older(raw):
+            return
         job = read_job(raw)
         self._buried.pop(job.uid, None)
         if not {keys.RUN_UID_LABEL, keys.NATIVE_LABEL} & (raw["metadata"].get("labels") or {}).keys():
@@ -665,6 +672,10 @@ class Store:
         metadata = raw["metadata"]
         known = self._versions.get(metadata["uid"])
         return metadata["uid"] in self._buried or (known is not None and int(metadata["resourceVersion"]) <= known)
+
+    def _is_older(self, raw: Object) -> bool:
+        metadata = raw["metadata"]
+        return int(metadata["resourceVersion"]) < self._versions.get(metadata["uid"], 0)
 
     def _note(self, raw: Object, key: Key, *, tell: bool = True) -> None:
         metadata = raw["metadata"]

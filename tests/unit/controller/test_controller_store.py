@@ -63,6 +63,11 @@ def raw_job(
     }
 
 
+def raw_cron_job(version: int, schedule: str) -> Body:
+    metadata = {"namespace": NAMESPACE, "name": NAME, "uid": "cron-job", "resourceVersion": str(version)}
+    return {"metadata": {**metadata, "labels": {keys.NATIVE_LABEL: "uid"}}, "spec": {"schedule": schedule}}
+
+
 class World:
     """A store, and whom it has told of changes."""
 
@@ -112,6 +117,19 @@ class TestVersions:
         world.store.put_job(raw_job(29))
         assert world.runs() == {"run": "20"}
         assert [job.finished for job in world.store.snapshot(KEY).jobs] == [True]
+
+    def test_an_answer_that_the_watch_has_overtaken_is_passed_over(self, world: World) -> None:
+        """Nobody would tell a second time what the watch has told."""
+        world.store.put_definition(raw_definition(HOURLY))
+        world.store.put_job(raw_job(30, done=True))
+        world.store.put_found_job(raw_job(29), KEY)
+        assert [job.finished for job in world.store.snapshot(KEY).jobs] == [True]
+        for version, schedule in ((40, "0 0 1 1 *"), (41, "1 2 3 4 *")):
+            world.store.put_cron_job(raw_cron_job(version, schedule))
+        world.store.put_found_cron_job(raw_cron_job(40, "0 0 1 1 *"))
+        found = world.store.snapshot(KEY).cron_job
+        assert found is not None
+        assert found.schedule == "1 2 3 4 *"
 
 
 class TestAnEtcdThatWasRestored:
