@@ -118,10 +118,16 @@ class Operators:
 
     def until_following(self, operator: OperatorProcess) -> None:
         """Wait until its metrics say that it does not lead."""
+        self.until_counted(operator, "carillon_leader 0.0")
+
+    def until_counted(self, operator: OperatorProcess, *lines: str) -> None:
+        """Wait until its metrics have the lines: they are printed anew once in a second, and a write is counted when it
+        is answered, which may be after a watch has told of it.
+        """
         deadline = time.monotonic() + STOP_SECONDS
-        while "carillon_leader 0.0" not in operator.probe("/metrics"):
+        while missing := [line for line in lines if line not in (metrics := operator.probe("/metrics"))]:
             if time.monotonic() > deadline or not operator.running:
-                pytest.fail(f"{operator.identity} does not follow after {STOP_SECONDS:.0f} s\n{self.tail()}")
+                pytest.fail(f"{operator.identity}'s metrics lack {missing}; they are\n{metrics}\n{self.tail()}")
             time.sleep(0.05)
 
     def stop(self) -> None:

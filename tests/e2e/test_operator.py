@@ -167,10 +167,12 @@ def test_probes(api: Api, operators: Operators, namespace: str) -> None:
     assert operators.leader.probe("/readyz") == "ok\n"
     api.create("scheduledjobs", namespace, scheduled_job("counted"))
     assert api.until_finished(namespace, api.run_now(namespace, "counted"))["phase"] == "Succeeded"
-    metrics = operators.leader.probe("/metrics")
-    assert "carillon_leader 1.0" in metrics
-    assert 'carillon_runs_total{outcome="Succeeded",trigger="Manual"}' in metrics
-    assert 'carillon_jobs_created_total{trigger="Manual"}' in metrics
+    operators.until_counted(
+        operators.leader,
+        "carillon_leader 1.0",
+        'carillon_runs_total{outcome="Succeeded",trigger="Manual"}',
+        'carillon_jobs_created_total{trigger="Manual"}',
+    )
 
 
 def test_run_that_ends_while_nobody_looks(api: Api, operators: Operators, namespace: str) -> None:
