@@ -14,31 +14,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from carillon.api import keys
-from carillon.api.event import EventCount
 from carillon.controller.backlog import NoArchive, RunKeeper
 from carillon.controller.calendars import Calendars, calendars_of
 from carillon.controller.groups import GroupKey, Groups
+from carillon.controller.notes import Notes
 from carillon.engine.concurrency import is_of
-from carillon.engine.eventwindow import Windows
 from carillon.engine.history import deleted, recorded
 from carillon.engine.model import (
     CalendarKey,
     CronJob,
     Definition,
-    EventReport,
     Job,
     Key,
     Member,
     Observations,
-    PodReport,
-    Refusal,
     Run,
     Snapshot,
-    TemplateCheck,
     WorkKey,
 )
 from carillon.engine.planning import plan
-from carillon.engine.pods import Culprit
 from carillon.engine.read import controller_uid, read_calendar, read_cron_job, read_job, read_run, read_unplanned
 from carillon.engine.start_time import is_ahead
 from carillon.kube.resources import JOB_RUNS, Resource
@@ -48,85 +42,6 @@ _BURIED = 20_000
 _NEVER = datetime.max.replace(tzinfo=UTC)
 NEWS = timedelta(seconds=30)
 """An event as old as this was told by a list, and not by the watch; the clocks of two machines may differ."""
-
-
-@dataclass(slots=True)
-class Notes:
-    """What was looked up about one key: the mutable side of `Observations`."""
-
-    definition_absent: bool = False
-    template_check: TemplateCheck | None = None
-    template_checked_at: datetime | None = None
-    job_bodies: dict[str, Object] = field(default_factory=dict)
-    taken_runs: set[str] = field(default_factory=set)
-    taken_jobs: set[str] = field(default_factory=set)
-    names_taken_at: datetime | None = None
-    absent_jobs: set[str] = field(default_factory=set)
-    not_adoptable: set[str] = field(default_factory=set)
-    lingering_jobs: set[str] = field(default_factory=set)
-    withdrawn: set[str] = field(default_factory=set)
-    """UIDs of the runs that were written ahead, and whose deletion was asked for: they are no record."""
-    unwatched_jobs: set[str] = field(default_factory=set)
-    pods: dict[str, PodReport] = field(default_factory=dict)
-    last_words: dict[str, tuple[Culprit | None, str]] = field(default_factory=dict)
-    refusals: dict[str, Refusal] = field(default_factory=dict)
-    deleted_runs: dict[str, Run] = field(default_factory=dict)
-    pods_refused: dict[str, str] = field(default_factory=dict)
-    cron_job_absent: bool = False
-    cron_job_applied: str = ""
-    cron_job_refused: Refusal | None = None
-    event_windows: dict[str, Windows] = field(default_factory=dict)
-    event_watched: dict[str, str] = field(default_factory=dict)
-    event_troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
-    event_counts: dict[tuple[str, str], EventCount] = field(default_factory=dict)
-
-    def forget_events(self) -> None:
-        """Drop what the event triggers have told: this process leads no more, or the definition is another one."""
-        for noted in (self.event_windows, self.event_watched, self.event_troubles, self.event_counts):
-            noted.clear()
-
-    def forget(self, *uids: str) -> None:
-        """Drop what was noted about objects that are gone; pods that linger are looked at until they are not."""
-        for uid in uids:
-            self.refusals.pop(uid, None)
-            self.not_adoptable.discard(uid)
-            self.withdrawn.discard(uid)
-            self.pods_refused.pop(uid, None)
-            self.last_words.pop(uid, None)
-            if uid not in self.lingering_jobs:
-                self.absent_jobs.discard(uid)
-                self.pods.pop(uid, None)
-
-    def forget_told(self, definition: Definition | None) -> None:
-        """Drop the runs that somebody has deleted and of which the definition's status tells by now."""
-        untold = definition is not None and {
-            uid: run for uid, run in self.deleted_runs.items() if not recorded(definition.status, run)
-        }
-        self.deleted_runs = untold or {}
-
-    def freeze(self) -> Observations:
-        """Hand the notes to a decision."""
-        return Observations(
-            definition_absent=self.definition_absent,
-            template_check=self.template_check,
-            job_bodies=dict(self.job_bodies),
-            taken_runs=frozenset(self.taken_runs),
-            taken_jobs=frozenset(self.taken_jobs),
-            absent_jobs=frozenset(self.absent_jobs),
-            not_adoptable=frozenset(self.not_adoptable),
-            lingering_jobs=frozenset(self.lingering_jobs),
-            pods=dict(self.pods),
-            refusals=dict(self.refusals),
-            deleted_runs=tuple(self.deleted_runs.values()),
-            pods_refused=dict(self.pods_refused),
-            cron_job_absent=self.cron_job_absent,
-            cron_job_applied=self.cron_job_applied,
-            cron_job_refused=self.cron_job_refused,
-            event_windows=dict(self.event_windows),
-            event_report=EventReport(
-                dict(self.event_watched), dict(self.event_troubles), tuple(self.event_counts.values())
-            ),
-        )
 
 
 @dataclass(slots=True)
@@ -150,6 +65,10 @@ class _Family:
     @property
     def empty(self) -> bool:
         return self.definition is None and not self.runs and not self.jobs and self.cron_job is None
+
+    @property
+    def observations(self) -> Observations:
+        return self.notes.freeze() if self.notes is not None else Observations()
 
     @property
     def idle(self) -> bool:
@@ -233,7 +152,7 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Snapshot(key=key, definition=None)
-        observations = family.notes.freeze() if family.notes is not None else Observations()
+        observations = family.observations
         unarchived = self._keeper.unarchived(family.runs)
         if unarchived:
             observations = replace(observations, unarchived=unarchived)
@@ -262,7 +181,7 @@ class Store:
             self._planned(family),
             tuple(family.runs.values()),
             tuple(family.jobs.values()),
-            family.notes.freeze() if family.notes is not None else Observations(),
+            family.observations,
             dict(family.reserved),
             family.aside,
         )
@@ -460,8 +379,7 @@ class Store:
         key = Key(metadata["namespace"], metadata["name"])
         self._families.setdefault(key, _Family()).cron_job = read_cron_job(raw)
         self._buried.pop(metadata["uid"], None)
-        self._versions[metadata["uid"]] = int(metadata["resourceVersion"])
-        self._keys[metadata["uid"]] = key
+        self._note(raw, key, tell=False)
 
     def forget_cron_job(self, key: Key, *, unwatched: bool = False) -> None:
         """Forget the CronJob of the name; `unwatched`: only if no watch tells of it, so that it is looked up again."""
@@ -481,9 +399,7 @@ class Store:
             # Somebody took away the label that the watch selects on: it has to be looked up again and again.
             self.notes(key).unwatched_jobs.add(job.uid)
         self._put_job(job, key)
-        # Nobody is told: whoever has looked it up decides anew anyway.
-        self._versions[job.uid] = int(raw["metadata"]["resourceVersion"])
-        self._keys[job.uid] = key
+        self._note(raw, key, tell=False)  # whoever has looked it up decides anew anyway
 
     def begin_anew(self) -> None:
         """Believe whatever comes next: the API server has gone back in time, as an etcd restored from a backup does.
@@ -669,13 +585,17 @@ class Store:
         return (job, key) if job and family is not None and job not in family.jobs else None
 
     def _stale(self, raw: Object) -> bool:
-        metadata = raw["metadata"]
-        known = self._versions.get(metadata["uid"])
-        return metadata["uid"] in self._buried or (known is not None and int(metadata["resourceVersion"]) <= known)
+        """Whether a watch, or the answer to a write, says nothing new."""
+        return raw["metadata"]["uid"] in self._buried or self._ahead(raw) <= 0
 
     def _is_older(self, raw: Object) -> bool:
+        """Whether more is known by now than a look-up has found; what is as old may be looked at again."""
+        return self._ahead(raw) < 0
+
+    def _ahead(self, raw: Object) -> int:
+        """By how much an object's version is beyond the one that is known."""
         metadata = raw["metadata"]
-        return int(metadata["resourceVersion"]) < self._versions.get(metadata["uid"], 0)
+        return int(metadata["resourceVersion"]) - self._versions.get(metadata["uid"], -1)
 
     def _note(self, raw: Object, key: Key, *, tell: bool = True) -> None:
         metadata = raw["metadata"]
